@@ -1,0 +1,1 @@
+"""What the system talks to: typed Prefect blocks that hold configuration and hand out clients."""

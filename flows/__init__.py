@@ -1,0 +1,1 @@
+"""What happens, in order: one file per flow; a flow reads like the plan it carries out."""

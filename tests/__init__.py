@@ -1,0 +1,1 @@
+"""Tests mirror the four folders; end-to-end tests run against the lab over real sockets."""
