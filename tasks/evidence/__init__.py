@@ -1,0 +1,1 @@
+"""Evidence: the ledger, its signature, the pack an auditor takes away, and its offline check."""
