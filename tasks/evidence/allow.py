@@ -218,7 +218,8 @@ _SHAPES: dict[Callable[[Any], Any], str] = {
         accessor lease lease_id lease_prefix path bucket object_key version_id request_id run_id flow_run_id
         task_run_id channel channel_id message_ts app app_name name file folder location approver
         confirmed_by owner recipient url suspect suspects found_in where access accesses
-        incident user policy_arn arn entity undo_of replaces target_id commander tool version actor dropped_from moved_to
+        incident user policy_arn arn entity undo_of replaces target_id commander tool version actor
+        dropped_from moved_to
     """,
     _text: "detail proof why statement problem fix undo reason message what note comment",
     _state: "before after",
