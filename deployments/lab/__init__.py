@@ -1,0 +1,1 @@
+"""The embedded stand-in for the outside world: real servers on loopback, started and stopped together."""

@@ -1,0 +1,41 @@
+"""Lab fixtures. A test that needs one server asks for that one; `lab` is the whole lab, once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.lab.postgres import Postgres
+from deployments.lab.vault import Vault
+from deployments.lab.vault_world import VaultWorld, seed
+
+
+@pytest.fixture
+def incident_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which this test's incidents are kept."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("LEAK_RESPONSE_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def lab_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    server = Postgres.start(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lab_vault(tmp_path_factory: pytest.TempPathFactory, lab_postgres: Postgres) -> Iterator[Vault]:
+    """A Vault of its own for this test (it starts in half a second), not seeded."""
+    server = Vault.start(tmp_path_factory.mktemp("vault"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lab_vault_world(lab_vault: Vault, lab_postgres: Postgres) -> VaultWorld:
+    """The responder, the integrations and the stolen token in `lab_vault`."""
+    return seed(lab_vault, lab_postgres)
