@@ -164,7 +164,6 @@ ORDER = sobject(
     address("Shipping"),
     area("Description"),
     owner(child="Orders"),
-    email("Notification_Email__c"),
 )
 
 ORDER_ITEM = sobject(
