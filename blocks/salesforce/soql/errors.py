@@ -1,4 +1,4 @@
-"""Why a SOQL statement is not accepted. The messages never repeat the statement: it may hold personal data."""
+"""Why a SOQL statement is not accepted. Messages never repeat the statement: it may hold personal data."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class SoqlInvalid(BadInput):
     """The statement reads well, but the API refuses what it asks. `reason` follows Salesforce's own words."""
 
     def __init__(self, reason: str, code: str = "MALFORMED_QUERY") -> None:
-        super().__init__(f"Salesforce refuses this SOQL: {reason}.", "Correct the statement; nothing was run.")
+        super().__init__(
+            f"Salesforce refuses this SOQL: {reason}.", "Correct the statement; nothing was run."
+        )
         self.reason = reason
         self.code = code

@@ -20,7 +20,7 @@ MAX_CHARACTERS = 100_000  # Salesforce's own limit
 MAX_NESTING = 200  # of brackets and NOT; deeper than any client writes, shallow enough to walk recursively
 
 _NESTING = re.compile(r"'(?:[^'\\]|\\.)*'|(\()|(\))|(\bnot\b)", re.IGNORECASE)
-_EXPRESSIONS = ("field", "function", "aliased", "subquery", "typeof")
+_CLOSED = re.compile(r"'([^'\\\n\r]|\\[^\n\r])*'")
 
 
 class _Misplaced(Exception):
@@ -334,8 +334,11 @@ def _unexpected(text: str, error: UnexpectedInput) -> SoqlSyntaxError:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return _at(text, len(text), "the statement ends too early")
     position = error.pos_in_stream if error.pos_in_stream is not None else len(text)
-    if isinstance(error, UnexpectedCharacters) and text[position] == "'":
-        if re.match(r"'([^'\\\n\r]|\\[^\n\r])*'", text[position:]) is None:
-            return _at(text, position, "a string is not closed", text[position:])
+    if (
+        isinstance(error, UnexpectedCharacters)
+        and text[position] == "'"
+        and not _CLOSED.match(text, position)
+    ):
+        return _at(text, position, "a string is not closed", text[position:])
     word = re.match(r"[A-Za-z_]\w*|[^\s\w]+|\S+", text[position:])
     return _at(text, position, "this was not expected here", word[0] if word else None)
