@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.lab.aws.server import Aws
+from deployments.lab.aws.world import AwsWorld
+from deployments.lab.aws.world import seed as seed_aws
 from deployments.lab.postgres import Postgres
 from deployments.lab.vault import Vault
 from deployments.lab.vault_world import VaultWorld, seed
@@ -39,3 +42,23 @@ def lab_vault(tmp_path_factory: pytest.TempPathFactory, lab_postgres: Postgres) 
 def lab_vault_world(lab_vault: Vault, lab_postgres: Postgres) -> VaultWorld:
     """The responder, the integrations and the stolen token in `lab_vault`."""
     return seed(lab_vault, lab_postgres)
+
+
+@pytest.fixture(scope="session")
+def lab_aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    server = Aws.start(tmp_path_factory.mktemp("aws"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lab_aws(lab_aws_server: Aws) -> Aws:
+    """The AWS account, emptied for this test, not seeded."""
+    lab_aws_server.reset()
+    return lab_aws_server
+
+
+@pytest.fixture
+def lab_aws_world(lab_aws: Aws) -> AwsWorld:
+    """The responder, the leaked key, the innocent user and the buckets in `lab_aws`."""
+    return seed_aws(lab_aws)
