@@ -20,31 +20,18 @@ from blocks.vault import VaultServer
 # Codes that say "not now"; everything else that AWS answers is a no that repeating does not change.
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 TRANSIENT = frozenset(
-    [
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "PriorRequestNotComplete",
-        "SlowDown",
-        "EC2ThrottledException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "InternalError",
-        "InternalFailure",
-        "ServiceUnavailable",
-        "ServiceFailure",
-        "500",
-        "502",
-        "503",
-        "504",
-    ]
+    {
+        "BandwidthLimitExceeded", "EC2ThrottledException", "InternalError", "InternalFailure",
+        "LimitExceededException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "RequestTimeout",
+        "RequestTimeoutException", "ServiceFailure", "ServiceUnavailable", "SlowDown", "ThrottledException",
+        "Throttling", "ThrottlingException", "TooManyRequestsException",
+    }
+)  # fmt: skip
+
+
+BAD_KEY = frozenset(
+    {"InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
 )
 
 
@@ -115,9 +102,7 @@ class AwsAccount(SystemBlock):
         description="Where the responder's secret access key is kept, first that answers wins", min_length=1
     )
     timeout_s: float = Field(default=20, gt=0, le=300, description="Seconds to wait for an answer")
-    vault: VaultServer | None = Field(
-        default=None, description="The Vault that vault: references are read from"
-    )
+    vault: VaultServer | None = Field(default=None, description="Where vault: references are read")
 
     def get_client(self) -> Any:
         """The boto3 session with the responder's key."""
@@ -157,7 +142,7 @@ class AwsAccount(SystemBlock):
         return tuple(dict.fromkeys([self.region, *self.regions]))
 
     def check(self) -> list[Check]:
-        """Reachable, key valid, and the actions the response needs are allowed (tried on names that do not exist)."""
+        """Reachable, key valid, actions allowed (changing ones are tried on names that do not exist)."""
         from blocks.aws_check import check_aws
 
         return check_aws(self)

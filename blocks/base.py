@@ -1,4 +1,4 @@
-"""What all blocks have in common: live clients that stay out of copies, pickles, comparisons and run history."""
+"""What all blocks have in common: live clients that stay out of copies, pickles and run history."""
 
 from __future__ import annotations
 

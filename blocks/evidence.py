@@ -92,7 +92,7 @@ class EvidenceStore(SystemBlock):
         return until.astimezone(UTC)
 
     def check(self) -> list[Check]:
-        """The bucket is there, versioned and locked, and we may write locked objects (an upload begun and dropped)."""
+        """The bucket is there, versioned and locked, and we may write locked objects."""
         checks = [attempt("Evidence store: bucket reachable", self._reach)]
         if checks[0].ok:
             checks += [

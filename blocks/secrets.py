@@ -92,9 +92,7 @@ def resolve(references: Iterable[str], vault: SecretReader | None = None) -> str
         except LeakResponseError as error:
             reasons.append(f"{reference} ({error.problem.rstrip('.')})")
     if not reasons:
-        raise SecretUnavailable(
-            "No secret reference is configured.", "Name at least one place to read it from."
-        )
+        raise SecretUnavailable("No secret reference is configured.", "Name a place to read it from.")
     raise SecretUnavailable(
         f"The secret is in none of its places: {'; '.join(reasons)}.",
         "Put it in one of them, or add a place that can be reached, such as a break-glass file.",

@@ -58,7 +58,8 @@ def slack_errors(what: str, fix: str = "") -> Iterator[None]:
         raise
     except SlackApiError as error:
         answer = error.response
-        code = str(answer.get("error", "unknown")) if isinstance(answer.get("error"), str) else "unknown"
+        error_name = answer.get("error") if isinstance(answer.data, dict) else None
+        code = error_name if isinstance(error_name, str) else "unknown"
         if code in TRANSIENT or answer.status_code == 429 or answer.status_code >= 500:
             raise Unreachable(
                 f"Slack cannot serve now: {code} ({what}).", "Posted later, in order."
@@ -67,7 +68,7 @@ def slack_errors(what: str, fix: str = "") -> Iterator[None]:
     except (SlackClientError, OSError, HTTPException) as error:
         raise Unreachable(
             f"Slack did not answer ({what}): {type(error).__name__}.",
-            "Check base URL, proxy and the network.",
+            "Check address, proxy and network.",
         ) from None
 
 
@@ -102,9 +103,7 @@ class SlackWorkspace(SystemBlock):
     ca_bundle: str | None = Field(default=None, description="CA file to trust instead of the system's")
     proxy: str | None = Field(default=None, description="HTTP proxy to reach Slack through")
     timeout_s: int = Field(default=15, gt=0, le=300, description="Seconds to wait for an answer")
-    vault: VaultServer | None = Field(
-        default=None, description="The Vault that vault: references are read from"
-    )
+    vault: VaultServer | None = Field(default=None, description="Where vault: references are read")
 
     def get_client(self) -> WebClient:
         """A client that honours Retry-After (3 times) and repeats after connection and server errors.
@@ -126,11 +125,7 @@ class SlackWorkspace(SystemBlock):
         def authenticated() -> None:
             with slack_errors("auth.test"):
                 answer = self.get_client().auth_test()
-            headers = {name.lower(): value for name, value in dict(answer.headers).items()}
-            value = headers.get("x-oauth-scopes", "")
-            granted.extend(
-                part.strip() for part in (",".join(value) if isinstance(value, list) else value).split(",")
-            )
+            granted.extend(_header(answer.headers, "x-oauth-scopes").replace(" ", "").split(","))
 
         checks = [attempt("Slack: reachable, bot token valid", authenticated)]
         if checks[0].ok:
@@ -155,6 +150,14 @@ class SlackWorkspace(SystemBlock):
         # slack_sdk takes a proxy from the environment and then ignores NO_PROXY; urllib heeds it.
         client.proxy = self.proxy
         return client
+
+
+def _header(headers: Mapping[str, str | list[str]], name: str) -> str:
+    """A response header's value; slack_sdk gives some as lists, in the server's spelling."""
+    for key, value in headers.items():
+        if key.lower() == name:
+            return ",".join(value) if isinstance(value, list) else value
+    return ""
 
 
 def _scopes(granted: set[str]) -> Check:

@@ -22,6 +22,15 @@ from blocks.check import Check
 from blocks.errors import LeakResponseError, Refused, SecretUnavailable, Unreachable
 from blocks.secrets import Reference, resolve
 
+STATUS = {
+    "InvalidRequest": 400,
+    "Unauthorized": 401,
+    "UnsupportedOperation": 405,
+    "PreconditionFailed": 412,
+    "InternalServerError": 500,
+    "VaultNotInitialized": 501,
+    "BadGateway": 502,
+}
 RENEW_AT = 0.8  # of a token's life, so that no call meets an expired one
 
 
@@ -31,6 +40,17 @@ class VaultRefused(Refused):
     def __init__(self, problem: str, fix: str, status: int) -> None:
         super().__init__(problem, fix)
         self.status = status
+
+
+STATUS = {
+    "InvalidRequest": 400,
+    "Unauthorized": 401,
+    "UnsupportedOperation": 405,
+    "PreconditionFailed": 412,
+    "InternalServerError": 500,
+    "VaultNotInitialized": 501,
+    "BadGateway": 502,
+}
 
 
 @contextmanager
@@ -67,24 +87,19 @@ def vault_errors(what: str, fix: str = "") -> Iterator[None]:
 
 def _status(error: VaultError) -> int:
     """hvac keeps no status on its errors; its classes stand for one each."""
-    names = {
-        "InvalidRequest": 400,
-        "Unauthorized": 401,
-        "UnsupportedOperation": 405,
-        "PreconditionFailed": 412,
-    }
-    names |= {"BadGateway": 502, "InternalServerError": 500, "VaultNotInitialized": 501}
-    return names.get(type(error).__name__, 400)
+    return STATUS.get(type(error).__name__, 400)
+
+
+Login = Callable[[], tuple[str, float]]  # a new token, and its life in seconds (0: does not end)
 
 
 class RenewingAdapter(JSONAdapter):  # type: ignore[misc]
     """Puts a live token on every call: logs in first, again before the token ends, and once after a 403
     that an expired or revoked token explains. Many threads, one login."""
 
-    def __init__(
-        self, *args: Any, login: Callable[[], tuple[str, float]] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, login: Login | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.token: str
         self._login = login
         self._guard = threading.Lock()
         self._renew_at = 0.0
@@ -208,9 +223,7 @@ class VaultServer(SystemBlock):
     def _log_in(self) -> tuple[str, float]:
         """A new token and its life in seconds (0: does not end)."""
         secret_id = resolve(self.secret_id)
-        with vault_errors(
-            "AppRole login", "Check role id and secret id; issue a new secret id if it expired."
-        ):
+        with vault_errors("AppRole login", "Check role id and secret id; issue a new one."):
             answer = self._client(JSONAdapter).auth.approle.login(
                 role_id=self.role_id, secret_id=secret_id, use_token=False, mount_point=self.approle_mount
             )

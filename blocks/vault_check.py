@@ -30,9 +30,8 @@ def check_vault(vault: VaultServer) -> list[Check]:
 
     def healthy() -> None:
         with vault_errors("health", "Check the address."):
-            health: Any = vault.get_client().sys.read_health_status(
-                method="GET", uninitcode=200, sealedcode=200
-            )
+            sys = vault.client_with("").sys  # without login: a sealed Vault grants none
+            health: Any = sys.read_health_status(method="GET", uninitcode=200, sealedcode=200)
         state = health if isinstance(health, dict) else health.json()
         if state.get("sealed"):
             raise Refused("Vault is sealed.", "Unseal it; meanwhile secrets come from the break-glass files.")
@@ -65,9 +64,7 @@ def capabilities(vault: VaultServer) -> list[Check]:
     names = {"transit": vault.transit_mount, "key": vault.transit_key}
     needed = [(path.format(**names), capability, purpose) for path, capability, purpose in NEEDED]
     try:
-        with vault_errors(
-            "asking for our capabilities", "Attach the default policy to the responder's role."
-        ):
+        with vault_errors("asking for our capabilities", "Attach the policy `default` to our role."):
             answer = vault.get_client().adapter.post(
                 "/v1/sys/capabilities-self", json={"paths": [path for path, _, _ in needed]}
             )

@@ -1,1 +1,1 @@
-"""The Salesforce org: login, a session that survives trouble, bulk export, and the block that hands them out."""
+"""The Salesforce org: login, a session that survives trouble, bulk export, and the block over them."""

@@ -15,11 +15,11 @@ from blocks.errors import LeakResponseError, Refused, Unreachable
 NOT_NOW = frozenset({"REQUEST_LIMIT_EXCEEDED", "UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE"})
 
 FIXES = {
-    "REQUEST_LIMIT_EXCEEDED": "The org's daily or concurrent API limit is used up; wait, or ask Salesforce to raise it.",
+    "REQUEST_LIMIT_EXCEEDED": "The org's API limit is used up; wait, or ask Salesforce to raise it.",
     "UNABLE_TO_LOCK_ROW": "Another transaction holds the record; try again.",
     "INVALID_SESSION_ID": "Log in again; if it persists, the responder's own access was revoked.",
-    "INSUFFICIENT_ACCESS": "Give the responder the permission this call needs; `preflight` lists what is missing.",
-    "INSUFFICIENT_ACCESS_OR_READONLY": "Give the responder the permission this call needs; `preflight` lists them.",
+    "INSUFFICIENT_ACCESS": "Give the responder the permission this needs; preflight lists it.",
+    "INSUFFICIENT_ACCESS_OR_READONLY": "Give the responder the permission this needs; preflight lists it.",
     "API_DISABLED_FOR_ORG": "Give the responder's user the permission API Enabled.",
     "API_CURRENTLY_DISABLED": "Give the responder's user the permission API Enabled.",
     "INVALID_TYPE": "The responder cannot see this object, or the org does not have it; check object access.",

@@ -53,9 +53,7 @@ class SalesforceOrg(SystemBlock):
     proxy: str | None = Field(default=None, description="HTTP proxy to reach Salesforce through")
     timeout_s: float = Field(default=30, gt=0, le=600, description="Seconds to wait for an answer")
     retry_s: float = Field(default=60, ge=0, le=3600, description="Seconds until a failing call is given up")
-    vault: VaultServer | None = Field(
-        default=None, description="The Vault that vault: references are read from"
-    )
+    vault: VaultServer | None = Field(default=None, description="Where vault: references are read")
 
     @model_validator(mode="after")
     def _jwt_needs_username(self) -> SalesforceOrg:
@@ -86,14 +84,13 @@ class SalesforceOrg(SystemBlock):
         Wrap calls in `salesforce_errors`, or use `rest`. Not `oauth2` (token in the address), not
         `mdapi` (its own session), not `sf.Account...` for long loops; see `revoke` and `rest`.
         """
-        client = Salesforce(
+        return Salesforce(
             # Not the token: the session puts the current one on every request as it leaves.
             session_id="held-by-session",
             instance_url=self.base_url,
             session=self.session,
             version=self.api_version,
         )
-        return client
 
     def whoami(self) -> Token:
         """The responder's own identity (`user_id`, `org_id`); logs in if need be."""
@@ -200,7 +197,7 @@ class SalesforceOrg(SystemBlock):
             return session.post(f"{self.base_url}/services/oauth2/token", data=dict(form), auth=no_auth)
 
     def check(self) -> list[Check]:
-        """Reachable, login works, API version known, permissions and objects the response needs, calls left."""
+        """Login works, API version known, permissions and objects the response needs, calls left."""
         from blocks.salesforce.org_check import check_org
 
         return check_org(self)

@@ -1,4 +1,4 @@
-"""Preflight of the Salesforce org: login, API version, the responder's permissions, readable objects, calls left."""
+"""Preflight of the Salesforce org: login, API version, permissions, readable objects, calls left."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def check_org(org: SalesforceOrg) -> list[Check]:
         return checks
     checks.append(attempt(f"Salesforce: API version {org.api_version}", lambda: _version(org)))
     checks += permissions(org)
-    checks += [
-        attempt(f"Salesforce: may read {name}", lambda name=name: _readable(org, name)) for name in OBJECTS
-    ]  # type: ignore[misc]
+    checks += [_may_read(org, name) for name in OBJECTS]
     checks.append(attempt("Salesforce: API calls left today", lambda: _calls_left(org)))
     return checks
 
@@ -71,7 +69,7 @@ def permissions(org: SalesforceOrg) -> list[Check]:
                     check,
                     ok=False,
                     problem=f"The responder's user lacks {label}, needed to {purpose}.",
-                    fix=f"Assign it a permission set with {label} (Setup, Permission Sets, System Permissions).",
+                    fix=f"Assign it a permission set with {label} (Setup, Permission Sets).",
                 )
             )
     return checks
@@ -88,7 +86,8 @@ def granted_permissions(org: SalesforceOrg, names: list[str]) -> tuple[frozenset
         return frozenset(), offered
     fields = ", ".join(f"PermissionSet.{name}" for name in sorted(offered))
     rows = org.query(
-        f"SELECT {fields} FROM PermissionSetAssignment WHERE AssigneeId = '{org.whoami().user_id}'",
+        f"SELECT {fields} FROM PermissionSetAssignment "  # noqa: S608 - names of this module, our own id
+        f"WHERE AssigneeId = '{org.whoami().user_id}'",
         what="our own permissions",
     )
     granted = {name for row in rows for name in offered if (row.get("PermissionSet") or {}).get(name)}
@@ -104,11 +103,9 @@ def _version(org: SalesforceOrg) -> None:
         )
 
 
-def _readable(org: SalesforceOrg, name: str) -> None:
-    org.count(
-        f"SELECT COUNT() FROM {name}",  # noqa: S608 - names are constants of this module
-        what=f"count {name}",
-    )
+def _may_read(org: SalesforceOrg, name: str) -> Check:
+    soql = f"SELECT COUNT() FROM {name}"  # noqa: S608 - names are constants of this module
+    return attempt(f"Salesforce: may read {name}", lambda: org.count(soql, what=f"count {name}"))
 
 
 def _calls_left(org: SalesforceOrg) -> None:

@@ -97,7 +97,7 @@ def origin_of(url: str) -> str:
 
 
 class OrgSession(requests.Session):
-    """A requests.Session for one org. Safe for many threads (pool of 32); see the module's text for retries."""
+    """A requests.Session for one org, safe for many threads (pool of 32). The module says what is retried."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class OrgSession(requests.Session):
         self.auth = BearerAuth(tokens, origin_of(instance_url))
 
     def request(  # type: ignore[override]
-        self, method: str, url: str, *args: Any, idempotent: bool | None = None, **kwargs: Any
+        self, method: str, url: str, *, idempotent: bool | None = None, **kwargs: Any
     ) -> requests.Response:
         """As requests.Session.request, tried again as the module's text says.
 
@@ -141,7 +141,7 @@ class OrgSession(requests.Session):
         kwargs.setdefault("timeout", self.timeout)
         kwargs.setdefault("allow_redirects", False)  # a redirect could lead the token elsewhere
         call = _Call(
-            send=lambda: self._once(method, url, *args, **kwargs),
+            send=lambda: self._once(method, url, **kwargs),
             repeatable=method.upper() in REPEATABLE if idempotent is None else idempotent,
             replayable=_replayable(kwargs.get("data")) and not kwargs.get("files"),
             tokens=self.auth.tokens if isinstance(self.auth, BearerAuth) and not kwargs.get("auth") else None,
@@ -175,10 +175,9 @@ class OrgSession(requests.Session):
         except LOST as error:
             return _Outcome(None, error)
 
-    def _once(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
-        headers = dict(kwargs.pop("headers", None) or {})
-        headers["X-SFDC-REQUEST-ID"] = new_request_id()
-        return super().request(method, url, *args, headers=headers, **kwargs)
+    def _once(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+        kwargs["headers"] = {**(kwargs.get("headers") or {}), "X-SFDC-REQUEST-ID": new_request_id()}
+        return super().request(method, url, **kwargs)
 
 
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
