@@ -230,8 +230,8 @@ class ScopeSummary:
     records: Bounds
     subjects: Bounds
     records_by_object: Mapping[str, int]
-    by_residence: Mapping[str, int]  # ISO 3166-1 alpha-2, or US-XX; "unknown" is a bucket
-    by_category: Mapping[str, int]  # data categories in the vocabulary of notification_rules.yaml
+    by_residence: Mapping[str, Bounds]  # ISO 3166-1 alpha-2, or US-XX; "unknown" is a bucket
+    by_category: Mapping[str, Bounds]  # data categories in the vocabulary of notification_rules.yaml
     coverage: tuple[Coverage, ...]
     queries: int
     unparsed_queries: int

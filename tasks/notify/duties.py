@@ -27,6 +27,7 @@ class Clock:
     start: datetime | None
     missing: str | None = None
     projected_from: str | None = None
+    assumed: str | None = None
 
 
 def duties(facts: Facts, on: date, rules: Mapping[str, Rule] | None = None) -> list[Duty]:
@@ -128,10 +129,11 @@ class Engine:
             found = self.facts.clock("discovery", rule.jurisdiction)
             if found is None:
                 return Clock(None, f"{CLOCK}discovery")
-            return Clock(end_of_year(found, self._zone(rule)))
+            return Clock(end_of_year(found.value, self._zone(rule)))
         start = self.facts.clock(name, rule.jurisdiction)
         if start is not None:
-            return Clock(start)
+            missing = f"{CLOCK}{name}" if start.assumed else None
+            return Clock(start.value, missing, assumed=start.said_by if start.assumed else None)
         waits_for = rule.individuals_rule or rule.deadline.projected_from
         if waits_for is not None and waits_for in self.rules:
             earlier = self.duty(waits_for)
@@ -142,10 +144,12 @@ class Engine:
     def _due(self, rule: Rule, clock: Clock) -> tuple[datetime | None, str]:
         deadline = rule.deadline
         note = f"projected from the due time of {clock.projected_from}" if clock.projected_from else ""
+        if clock.assumed:
+            note = f"clock not answered: {clock.assumed}"
         related = self._related_due(rule)
         if deadline.relation in ("concurrent", "concurrent_or_before", "before"):
             sent = self.facts.clock("individual_notice_sent", rule.jurisdiction)
-            together = sent or related
+            together = sent.value if sent else related
             own = self._own_due(rule, clock) if deadline.statutory else None
             bound = min((due for due in (together, own) if due), default=None)
             return bound or self._own_due(
@@ -217,16 +221,15 @@ class Engine:
     def _recipient(self, rule: Rule) -> str:
         """Who gets the notice, with further recipients whose condition holds and the authorities by name."""
         names = [rule.recipient.name]
+        if rule.recipient.authority == "eu_supervisory" and (named := self._eu_authorities()):
+            names = [f"Supervisory authority: {named}"]
         for name, condition in rule.recipient.also:
             if evaluate(condition, self._context).verdict is not False:
                 names.append(name)
-        if rule.recipient.authority == "eu_supervisory":
-            names.append(self._eu_authorities())
-        return "; ".join(name for name in names if name)
+        return "; ".join(names)
 
     def _eu_authorities(self) -> str:
         """That of the main establishment; without one in the EU, that of each member state with people."""
         main = self.facts.get("org.eu_main_establishment")
         members = [main] if main else sorted((self.facts.affected or {}).keys() & vocabulary().eea)
-        named = [f"{vocabulary().authorities.get(code, 'authority')} ({code})" for code in members]
-        return f"here: {', '.join(named)}" if named else ""
+        return ", ".join(f"{vocabulary().authorities.get(code, 'authority')} ({code})" for code in members)

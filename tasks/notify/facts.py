@@ -40,23 +40,27 @@ class Fact:
     value: Any
     said_by: str
     said_at: datetime | None = None
+    assumed: bool = False  # the earliest possible value, until somebody answers
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All answers by key. `affected` holds counts as bounds; None is an unknown count."""
+    """All answers by key. `affected` holds counts as bounds; None is an unknown count.
+
+    `unplaced` people live nobody knows where: they raise the upper bound of every jurisdiction.
+    """
 
     answers: Mapping[str, Fact]
     affected: Mapping[str, Bounds | None] | None = None
-    affected_by: str = "facts"
-    clocks: Mapping[str, datetime] = field(default_factory=dict)
+    clocks: Mapping[str, Fact] = field(default_factory=dict)
+    unplaced: int = 0
 
     @classmethod
     def of(cls, values: Mapping[str, Any], said_by: str = "facts", said_at: datetime | None = None) -> Self:
         """Check flat `fact_schema` keys and values; BadInput lists what is wrong with the first bad one."""
         answers: dict[str, Fact] = {}
         affected: dict[str, Bounds | None] | None = None
-        clocks: dict[str, datetime] = {}
+        clocks: dict[str, Fact] = {}
         for key, value in values.items():
             if not isinstance(key, str):
                 raise BadInput(f"Fact key {key!r} is not text.", "Use the keys of the fact schema, as text.")
@@ -65,10 +69,11 @@ class Facts:
             elif key.startswith(AFFECTED + "."):
                 affected = (affected or {}) | _affected({key.removeprefix(AFFECTED + "."): value})
             elif key.startswith(CLOCK):
-                clocks[_clock(key)] = _instant(key, value)
+                if value is not None:
+                    clocks[_clock(key)] = Fact(_instant(key, value), said_by, said_at)
             else:
                 answers[key] = Fact(_checked(key, value), said_by, said_at)
-        return cls(answers, affected, said_by, clocks)
+        return cls(answers, affected, clocks)
 
     def get(self, key: str) -> Any:
         """The value, or UNKNOWN; absent `org.*` and `engine.*` facts are false or empty."""
@@ -89,28 +94,35 @@ class Facts:
             return None
         known = self.affected.get(jurisdiction, Bounds(0, 0))
         country = jurisdiction.partition("-")[0]
-        if country in ("US", "CA") and country != jurisdiction and country in self.affected:
-            unplaced = self.affected[country]
-            if known is None or unplaced is None:
-                return None
-            return Bounds(known.lower, known.upper + unplaced.upper)
-        return known
+        stateless: Bounds | None = Bounds(0, 0)
+        if country in ("US", "CA") and country != jurisdiction:
+            stateless = self.affected.get(country, stateless)
+        if known is None or stateless is None:
+            return None
+        return Bounds(known.lower, known.upper + stateless.upper + self.unplaced)
 
-    def clock(self, name: str, jurisdiction: str | None = None) -> datetime | None:
+    def clock(self, name: str, jurisdiction: str | None = None) -> Fact | None:
         """When a clock started, for this jurisdiction if it has an instant of its own."""
         return self.clocks.get(f"{name}.{jurisdiction}") or self.clocks.get(name)
 
     def sum(self, codes: Iterable[str]) -> tuple[int, int | None]:
         """Lower and upper sum over jurisdictions; an unknown one leaves the upper sum open (None)."""
-        lower, upper = 0, 0
-        open_ended = self.affected is None
-        for code in codes if self.affected is not None else ():
-            bounds = self.affected.get(code, Bounds(0, 0)) if self.affected else Bounds(0, 0)
-            if bounds is None:
-                open_ended = True
-            else:
-                lower, upper = lower + bounds.lower, upper + bounds.upper
-        return lower, None if open_ended else upper
+        if self.affected is None:
+            return 0, None
+        counts = [self.affected.get(code, Bounds(0, 0)) for code in codes]
+        lower = sum(bounds.lower for bounds in counts if bounds)
+        if None in counts:
+            return lower, None
+        return lower, sum(bounds.upper for bounds in counts if bounds) + self.unplaced
+
+    def with_answers(self, other: Facts) -> Facts:
+        """These facts with another set's answers put over them."""
+        return Facts(
+            {**self.answers, **other.answers},
+            other.affected if other.affected is not None else self.affected,
+            {**self.clocks, **other.clocks},
+            other.unplaced or self.unplaced,
+        )
 
 
 def load_facts(path: Path) -> Facts:

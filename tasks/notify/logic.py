@@ -138,12 +138,11 @@ def _count(who: str, op: str, threshold: int, facts: Facts) -> Evaluation:
 def people(who: str, facts: Facts) -> tuple[int, int | None]:
     """Lower and upper count of one jurisdiction or of a group of them; an open upper count is None."""
     if who == "any_single_us_state":
-        counts = [facts.count(code) for code in _members("any_of:US", facts) if code != "US"]
-        if facts.affected is None or None in counts or facts.affected.get("US", 0) is None:
-            return max((bounds.lower for bounds in counts if bounds), default=0), None
-        unplaced = facts.affected.get("US")
-        highest = [bounds.upper for bounds in counts if bounds] + ([unplaced.upper] if unplaced else [])
-        return max((bounds.lower for bounds in counts if bounds), default=0), max(highest, default=0)
+        counts = [facts.count(code) for code in {*_members("any_of:US", facts), "US-CA"} - {"US"}]
+        lower = max((bounds.lower for bounds in counts if bounds), default=0)
+        if None in counts:
+            return lower, None
+        return lower, max(bounds.upper for bounds in counts if bounds)
     if who.startswith("any_of:") or who in ("us_consumers", "hipaa_individuals"):
         return facts.sum(_members(who, facts))
     bounds = facts.count(who)
@@ -165,12 +164,14 @@ def _uncounted(who: str, facts: Facts) -> frozenset[str]:
     grouped = who.startswith("any_of:") or who in ("us_consumers", "hipaa_individuals", "any_single_us_state")
     codes = _members(who, facts) if grouped else [who, who.partition("-")[0]]
     open_ended = {code for code in codes if code in facts.affected and _is_open(code, facts)}
+    if facts.unplaced:
+        open_ended.add("unknown")
     return frozenset(f"{AFFECTED}.{code}" for code in open_ended or {who})
 
 
 def _is_open(code: str, facts: Facts) -> bool:
     bounds = facts.affected.get(code) if facts.affected else None
-    return bounds is None or bounds.lower != bounds.upper or code in ("US", "CA")
+    return bounds is None or bounds.lower != bounds.upper or (code in ("US", "CA") and bounds.upper > 0)
 
 
 def _personal_information(state: str, categories: frozenset[str] | None) -> Evaluation:
