@@ -1,0 +1,167 @@
+"""What the AWS kinds ask of an account: who owns a key, which keys a user has, which inline policies stand.
+
+Sources: IAM API Reference (GetAccessKeyLastUsed answers the owner of a key), CloudTrail LookupEvents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from blocks.aws import AwsAccount, AwsRefused, aws_errors
+from blocks.errors import Refused
+from tasks.contain.world import World
+from tasks.incident import SuspectKind
+
+MISSING = frozenset({"NoSuchEntity", "NoSuchEntityException", "NotFound", "404"})
+TEMPORARY = "ASIA"  # key ids of temporary credentials begin so; they have no status to set
+
+
+class Aws:
+    """A thin face over boto3 with this product's errors. Thread-safe."""
+
+    def __init__(self, account: AwsAccount) -> None:
+        self._account = account
+
+    @property
+    def iam(self) -> Any:
+        with aws_errors("making an IAM client"):
+            return self._account.client("iam")
+
+    def owner_of_key(self, key_id: str) -> str | None:
+        """The IAM user a long-term key belongs to; None when this account has no such key."""
+        try:
+            with aws_errors("iam:GetAccessKeyLastUsed"):
+                name = self.iam.get_access_key_last_used(AccessKeyId=key_id).get("UserName")
+            if name:
+                return str(name)
+        except AwsRefused as error:
+            if error.code not in MISSING and error.code != "AccessDenied":
+                raise
+        return self._search(key_id)
+
+    def _search(self, key_id: str) -> str | None:
+        """Go through every user: slow, but needs no more than listing."""
+        with aws_errors("iam:ListUsers and iam:ListAccessKeys"):
+            for page in self.iam.get_paginator("list_users").paginate():
+                for user in page["Users"]:
+                    if key_id in self.keys_of(user["UserName"]):
+                        return str(user["UserName"])
+        return None
+
+    def keys_of(self, user: str) -> dict[str, str]:
+        """Key id -> Active or Inactive."""
+        with aws_errors("iam:ListAccessKeys"):
+            pages = self.iam.get_paginator("list_access_keys").paginate(UserName=user)
+            return {k["AccessKeyId"]: k["Status"] for page in pages for k in page["AccessKeyMetadata"]}
+
+    def set_key(self, user: str, key_id: str, status: str) -> None:
+        with aws_errors("iam:UpdateAccessKey"):
+            self.iam.update_access_key(UserName=user, AccessKeyId=key_id, Status=status)
+
+    def inline_policy(self, principal: Mapping[str, str], name: str) -> dict[str, Any] | None:
+        """The document of an inline policy of {"user": name} or {"role": name}; None when not there."""
+        try:
+            with aws_errors("iam:GetUserPolicy or iam:GetRolePolicy"):
+                if "user" in principal:
+                    answer = self.iam.get_user_policy(UserName=principal["user"], PolicyName=name)
+                else:
+                    answer = self.iam.get_role_policy(RoleName=principal["role"], PolicyName=name)
+        except AwsRefused as error:
+            if error.code in MISSING:
+                return None
+            raise
+        document = answer["PolicyDocument"]
+        return dict(json.loads(document) if isinstance(document, str) else document)
+
+    def put_inline_policy(self, principal: Mapping[str, str], name: str, document: dict[str, Any]) -> None:
+        with aws_errors("iam:PutUserPolicy or iam:PutRolePolicy"):
+            text = json.dumps(document)
+            if "user" in principal:
+                self.iam.put_user_policy(UserName=principal["user"], PolicyName=name, PolicyDocument=text)
+            else:
+                self.iam.put_role_policy(RoleName=principal["role"], PolicyName=name, PolicyDocument=text)
+
+    def delete_inline_policy(self, principal: Mapping[str, str], name: str) -> None:
+        try:
+            with aws_errors("iam:DeleteUserPolicy or iam:DeleteRolePolicy"):
+                if "user" in principal:
+                    self.iam.delete_user_policy(UserName=principal["user"], PolicyName=name)
+                else:
+                    self.iam.delete_role_policy(RoleName=principal["role"], PolicyName=name)
+        except AwsRefused as error:
+            if error.code not in MISSING:
+                raise
+
+    def principal_of_session(self, key_id: str) -> dict[str, str] | None:
+        """Who used a temporary key, from CloudTrail in every region the block names; None when unseen."""
+        for region in self._account.all_regions():
+            with aws_errors("cloudtrail:LookupEvents"):
+                found = self._account.client("cloudtrail", region).lookup_events(
+                    LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": key_id}], MaxResults=5
+                )
+            for event in found.get("Events", []):
+                if principal := _principal(json.loads(event["CloudTrailEvent"]).get("userIdentity", {})):
+                    return principal
+        return None
+
+    def own_names(self) -> list[str]:
+        """The responder's own IAM user or role name and key id."""
+        with aws_errors("sts:GetCallerIdentity"):
+            arn = str(self._account.client("sts").get_caller_identity()["Arn"])
+            credentials = self._account.get_client().get_credentials()
+        name = arn.split(":", 5)[5].split("/")  # user/path/name, assumed-role/role/session, or root
+        return [name[1] if name[0] == "assumed-role" else name[-1], str(credentials.access_key)]
+
+    def refusal_of(self, key_id: str, secret: str) -> str | None:
+        """Use a key on an action that policies govern; AWS's error code, or None when it was let in.
+
+        sts:GetCallerIdentity would not do: it is answered whatever the policies say.
+        """
+        probe = self._account.client_with("s3", access_key_id=key_id, secret_access_key=secret)
+        try:
+            with aws_errors("s3:ListAllMyBuckets with the old key"):
+                probe.list_buckets()
+        except AwsRefused as error:
+            return error.code
+        return None
+
+
+def _principal(identity: Mapping[str, Any]) -> dict[str, str] | None:
+    if identity.get("type") == "AssumedRole":
+        issuer = identity.get("sessionContext", {}).get("sessionIssuer", {}).get("userName")
+        name = issuer or str(identity.get("arn", "")).partition(":assumed-role/")[2].split("/")[0]
+        return {"role": name} if name else None
+    name = identity.get("userName")
+    return {"user": str(name)} if name else None
+
+
+def principals(world: World) -> list[dict[str, str]]:
+    """The IAM users and roles behind all AWS suspects, each once.
+
+    Raises Refused for a key that nothing in this account explains: a suspect must not vanish silently.
+    """
+    found = [{"user": name} for name in world.named(SuspectKind.AWS_USER)]
+    found += [{"role": name} for name in world.named(SuspectKind.AWS_ROLE)]
+    found += [owner(world, key_id) for key_id in world.named(SuspectKind.AWS_ACCESS_KEY)]
+    return [p for i, p in enumerate(found) if p not in found[:i]]
+
+
+def owner(world: World, key_id: str) -> dict[str, str]:
+    """The user or role behind a key id, asked once per run."""
+
+    def ask() -> dict[str, str]:
+        if key_id.startswith(TEMPORARY):
+            principal = world.aws.principal_of_session(key_id)
+        else:
+            name = world.aws.owner_of_key(key_id)
+            principal = {"user": name} if name else None
+        if principal is None:
+            raise Refused(
+                f"No user or role of this AWS account is known to hold the key {key_id}.",
+                "Check the key id and the account; for a temporary key name its aws-role or aws-user.",
+            )
+        return principal
+
+    return world.once(("aws-owner", key_id), ask)

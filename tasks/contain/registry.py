@@ -1,0 +1,49 @@
+"""All access kinds, in the order in which their first calls should go out within a system.
+
+Salesforce: abort jobs, tokens, sessions, freeze, permissions. The order is that of the first call alone:
+no kind waits for another to finish, unless it says so by `after`.
+"""
+
+from __future__ import annotations
+
+from tasks.contain.aws.access_key import AccessKey
+from tasks.contain.aws.live_sessions import LiveSessions
+from tasks.contain.kinds import AccessKind
+from tasks.contain.salesforce.bulk_jobs import BulkJobs
+from tasks.contain.salesforce.login import Login
+from tasks.contain.salesforce.manual import AppSecret, BlockApp
+from tasks.contain.salesforce.oauth_grants import AppGrants, UserGrants
+from tasks.contain.salesforce.permissions import AppAccess, PermissionLockdown
+from tasks.contain.salesforce.sessions import AppSessions, UserSessions
+from tasks.contain.vault.approle import AppRole
+from tasks.contain.vault.leases import TokenLeases
+from tasks.contain.vault.token import VaultToken
+from tasks.incident import System
+
+KINDS: tuple[type[AccessKind], ...] = (
+    BulkJobs,
+    AppGrants,
+    UserGrants,
+    UserSessions,
+    AppSessions,
+    Login,
+    PermissionLockdown,
+    AppAccess,
+    BlockApp,
+    AppSecret,
+    AccessKey,
+    LiveSessions,
+    VaultToken,
+    AppRole,
+    TokenLeases,
+)
+
+
+def kinds_of(system: System) -> tuple[type[AccessKind], ...]:
+    """The kinds of one system, in order."""
+    return tuple(kind for kind in KINDS if kind.system is system)
+
+
+def kind_named(system: System, name: str) -> type[AccessKind]:
+    """The class of a recorded access; raises KeyError when this version has no such kind."""
+    return {(kind.system, kind.name): kind for kind in KINDS}[system, name]

@@ -1,0 +1,97 @@
+"""Who the Salesforce suspects are: users by id, apps by label, and the integration user behind an app.
+
+Among the thousands who granted an app, only its integration user is locked out as a person: it exists for
+the app. Everybody else loses the app's grant and the sessions it opened, and keeps working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blocks.errors import Refused
+from tasks.contain.salesforce.org import quote
+from tasks.contain.world import World
+from tasks.incident import SuspectKind
+
+
+@dataclass(frozen=True, slots=True)
+class SfUser:
+    id: str  # 18 characters
+    username: str
+
+
+def suspect_apps(world: World) -> tuple[str, ...]:
+    """Labels of the suspect apps. Raises Refused for a label that the org has never heard of.
+
+    A mistyped label has no grants; without this question that would read as "all grants are gone".
+    """
+    return tuple(_known_app(world, label) for label in world.named(SuspectKind.CONNECTED_APP))
+
+
+def suspect_users(world: World) -> tuple[SfUser, ...]:
+    """Suspect users and the integration users of suspect apps, each once."""
+    named = [_user(world, name) for name in world.named(SuspectKind.SALESFORCE_USER)]
+    behind = [user for app in suspect_apps(world) for user in integration_users(world, app)]
+    return tuple(dict.fromkeys([*named, *behind]))
+
+
+def integration_users(world: World, app: str) -> tuple[SfUser, ...]:
+    """The users an app works as: those the plan lists beside it, else the API-only users that use it."""
+    return world.once(("sf-integration-users", app), lambda: _planned(world, app) or _api_only(world, app))
+
+
+def owner_of(world: World, app: str) -> str:
+    """The role that looks after an app by the plan."""
+    return world.plan.owner_of(SuspectKind.CONNECTED_APP, app).key
+
+
+def _known_app(world: World, label: str) -> str:
+    def ask() -> str:
+        org, name = world.salesforce, quote(label)
+        if (
+            org.count("ConnectedApplication", f"Name = {name}")
+            or org.count("OauthToken", f"AppName = {name}")
+            or org.count("LoginHistory", f"Application = {name}")
+        ):
+            return label
+        raise Refused(
+            f"No app called {label!r} has grants, logins or an entry in this org.",
+            "Copy the label from Setup, Connected Apps OAuth Usage.",
+        )
+
+    return world.once(("sf-app", label), ask)
+
+
+def _user(world: World, name: str) -> SfUser:
+    def ask() -> SfUser:
+        by_id = len(name) in (15, 18) and name.startswith("005") and name.isalnum()
+        where = f"{'Id' if by_id else 'Username'} = {quote(name)}"
+        rows = list(world.salesforce.rows("Id, Username", "User", where))
+        if not rows:
+            raise Refused("A suspect Salesforce user is not in this org.", "Check the username or 005 id.")
+        return SfUser(rows[0]["Id"], rows[0]["Username"])
+
+    return world.once(("sf-user", name), ask)
+
+
+def _planned(world: World, app: str) -> tuple[SfUser, ...]:
+    integration = world.plan.integration_of(SuspectKind.CONNECTED_APP, app)
+    principals = integration.principals if integration else ()
+    return tuple(_user(world, p.identifier) for p in principals if p.kind == SuspectKind.SALESFORCE_USER)
+
+
+def _api_only(world: World, app: str) -> tuple[SfUser, ...]:
+    """API-only users with a grant of the app, or a login through it (which outlives the grant)."""
+    org, name = world.salesforce, quote(app)
+    rows = org.rows(
+        "AssigneeId, Assignee.Username",
+        "PermissionSetAssignment",
+        "PermissionSet.PermissionsApiUserOnly = true",
+    )
+    users = {SfUser(row["AssigneeId"], row["Assignee"]["Username"]) for row in rows}
+    return tuple(
+        user
+        for user in sorted(users, key=lambda user: user.id)
+        if org.count("OauthToken", f"AppName = {name} AND UserId = {quote(user.id)}")
+        or org.count("LoginHistory", f"Application = {name} AND UserId = {quote(user.id)}")
+    )

@@ -1,0 +1,86 @@
+"""Access kinds `sessions` (all of a suspect user) and `app-sessions` (those an app opened for anybody).
+
+A session belongs to an app when the login that opened it names the app (AuthSession -> LoginHistory.
+Application). Other users' own browser sessions stay: a shop agent keeps working.
+Source: Object Reference, AuthSession ("delete() ... ending that user's session").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks.errors import Unreachable
+from tasks.contain.kinds import AccessKind, Reopened
+from tasks.contain.salesforce.org import quote
+from tasks.contain.salesforce.principals import suspect_apps, suspect_users
+from tasks.incident import Access, Proof, System
+
+
+class _Sessions(AccessKind):
+    system = System.SALESFORCE
+    reversible = False
+
+    def _where(self, ref: str) -> str:
+        raise NotImplementedError
+
+    def _open(self, ref: str) -> list[dict[str, Any]]:
+        # IsCurrent is filtered here, not in SOQL: our own session must never be in reach of a mistake there.
+        rows = self.world.salesforce.rows("Id, UsersId, IsCurrent", "AuthSession", self._where(ref))
+        return [
+            r for r in rows if not r.get("IsCurrent") and r["UsersId"] != self.world.salesforce.me.user_id
+        ]
+
+    def _found(self, principal: str, ref: str) -> list[Access]:
+        rows = self._open(ref)
+        users = {row["UsersId"] for row in rows}
+        return [self.access(principal, ref, sessions=len(rows), users=len(users))] if rows else []
+
+    def close(self, access: Access) -> None:
+        failed = self.world.salesforce.delete_many(
+            "AuthSession", [row["Id"] for row in self._open(access.ref)]
+        )
+        if failed:
+            raise Unreachable(
+                f"{len(failed)} sessions could not be deleted ({', '.join(sorted(set(failed.values())))}).",
+                "They are tried again; if it goes on, end them in Setup, Session Management.",
+            )
+
+    def size(self, access: Access) -> int:
+        return int(access.before.get("sessions", 1))
+
+    def prove(self, access: Access) -> Proof:
+        left = len(self._open(access.ref))
+        return self.recount(
+            left == 0, f"{left} sessions are left; there were {access.before.get('sessions')}."
+        )
+
+    def reopen(self, access: Access) -> Reopened:
+        return Reopened(False, "Ended sessions cannot come back: the users log in again.")
+
+
+class UserSessions(_Sessions):
+    """Every session of a suspect user, however it was opened."""
+
+    name = "sessions"
+    action = "end every session of the user"
+
+    def observe(self) -> list[Access]:
+        return [a for user in suspect_users(self.world) for a in self._found(user.username, user.id)]
+
+    def _where(self, ref: str) -> str:
+        return f"UsersId = {quote(ref)}"
+
+
+class AppSessions(_Sessions):
+    """Every session opened through a suspect app. Revoking a grant ends its sessions, so what is left when
+    the grants are gone is little."""
+
+    name = "app-sessions"
+    action = "end every session that was opened through the app, of any user"
+    after = ("oauth-grants",)
+
+    def observe(self) -> list[Access]:
+        return [access for app in suspect_apps(self.world) for access in self._found(app, app)]
+
+    def _where(self, ref: str) -> str:
+        return f"LoginHistory.Application = {quote(ref)}"

@@ -1,0 +1,119 @@
+"""Access kind `vault-leases`: credentials a suspect token had Vault make, such as database logins.
+
+Revoking the token makes Vault end its leases, in the background and only if the system behind agrees. What
+remains past its end is revoked here one by one with retries; a residual list says what would not go. A
+forced revoke makes Vault forget a lease while its login may still work, so it needs an approval, and the
+proof is a login wherever the credential is known.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from blocks.errors import Unreachable
+from tasks.contain.fan_out import fan_out
+from tasks.contain.kinds import AccessKind, Reopened
+from tasks.contain.vault.token import VaultToken, describe
+from tasks.incident import Access, Proof, SuspectKind, System
+
+WIDTH = 8
+BACKGROUND_S = 3.0  # how long Vault gets to end a revoked token's leases by itself
+
+
+class TokenLeases(AccessKind):
+    """One access per suspect token, over the paths that the token's policies let it lease from."""
+
+    system = System.VAULT
+    name = "vault-leases"
+    action = "end the credentials that Vault issued to the token"
+    reversible = False
+    after = ("vault-token",)
+
+    def observe(self) -> list[Access]:
+        found = []
+        for accessor in self.world.named(SuspectKind.VAULT_ACCESSOR):
+            token = self.world.vault.token(accessor)
+            name, policies = self._recorded(accessor) if token is None else describe(accessor, token)
+            if prefixes := self.world.vault.lease_prefixes(policies):
+                access = self.access(name, accessor, prefixes=prefixes)
+                if token is not None or self.world.unproven(access) or self._lingering(access):
+                    found.append(access)
+        return found
+
+    def _recorded(self, accessor: str) -> tuple[str, list[str]]:
+        """Name and policies of the token, as recorded when it was still alive."""
+        for access in self.world.past(self.system, VaultToken.name):
+            if access.ref == accessor:
+                return access.principal, list(access.before.get("policies") or [])
+        return accessor, []
+
+    def close(self, access: Access) -> None:
+        """Raises Unreachable while the token lives, or with the number of leases that would not go."""
+        if self.world.vault.token(access.ref) is not None:
+            raise Unreachable(
+                "The token that owns the leases is not revoked yet.", "It is tried again after it."
+            )
+        deadline = time.monotonic() + BACKGROUND_S
+        while (left := self._lingering(access)) and time.monotonic() < deadline:
+            failed = fan_out(self.world.vault.revoke_lease, left, WIDTH)
+            if failed and not self.world.force:
+                time.sleep(0.2)
+        if left and self.world.force:
+            fan_out(self.world.vault.force_lease, left, WIDTH)
+        elif left:
+            raise Unreachable(
+                f"{len(left)} leases would not end (first: {left[0].rpartition('/')[0]}).",
+                "Is the database behind Vault up? Forcing makes Vault forget them and needs an approval.",
+            )
+
+    def prove(self, access: Access) -> Proof:
+        if logins := self._still_logging_in():
+            return self.attempt(False, f"{logins} known database logins still work.")
+        left = len(self._lingering(access))
+        tried = len(self.world.jar.of_kind("postgres"))
+        if left == 0 and tried:
+            return self.attempt(
+                True, f"{tried} known database logins were tried and refused; no lease is left."
+            )
+        others = len(self._standing(access)) - left
+        note = f" {others} leases of other tokens under the same paths stay." if others > 0 else ""
+        forced = " Forced: Vault forgot them, no login was there to try." if self.world.force else ""
+        return self.recount(left == 0, f"{left} of the token's leases are left.{note}{forced}")
+
+    def reopen(self, access: Access) -> Reopened:
+        return Reopened(False, "Ended leases cannot come back: the integration asks Vault for new ones.")
+
+    def _standing(self, access: Access) -> list[str]:
+        """Leases of any token under the paths this one could lease from."""
+        return sorted(
+            {lease for prefix in access.before["prefixes"] for lease in self.world.vault.leases(prefix)}
+        )
+
+    def _lingering(self, access: Access) -> list[str]:
+        """Of those, the ones that are past their end: only a revoked token's leases are."""
+        standing = self._standing(access)
+        with ThreadPoolExecutor(WIDTH) as pool:
+            ended = list(pool.map(self._ended, standing))
+        return [lease for lease, over in zip(standing, ended, strict=True) if over]
+
+    def _ended(self, lease_id: str) -> bool:
+        lease = self.world.vault.lease(lease_id)
+        return lease is not None and int(lease.get("ttl") or 0) <= 0
+
+    def _still_logging_in(self) -> int:
+        return sum(_logs_in(dsn) for dsn in self.world.jar.of_kind("postgres").values())
+
+
+def _logs_in(dsn: str) -> bool:
+    """Whether PostgreSQL lets the old login in. Raises Unreachable when the server does not answer at all."""
+    try:
+        psycopg.connect(dsn, connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        # SQLSTATE class 28 is "invalid authorization"; without a code nothing answered.
+        if error.sqlstate is None and "FATAL" not in str(error):
+            raise Unreachable("The database did not answer the old login.", "Check that it is up.") from None
+        return False
+    return True
