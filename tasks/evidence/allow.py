@@ -193,6 +193,7 @@ _SHAPES: dict[Callable[[Any], Any], str] = {
         leases grants sessions jobs assignments users tokens_counted missing_count http_status status_code seq
         lower upper limit by_residence by_object by_category duties canaries runs logs batch position total
         succeeded skipped suspects_found visible hidden_count retention_days line changes
+        warnings lines messages steps
     """,
     _number: "seconds retry_after timeout_s lag_s duration_s score ratio",
     _flag: """

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.errors import LeakResponseError
-from tasks.evidence.allow import allowed_details, allowed_target
+from tasks.evidence.allow import allowed_details, allowed_target, looks_secret
 from tasks.evidence.chain import (
     ATTEMPT,
     NOTE,
@@ -84,7 +84,7 @@ class FileLedger:
     def __init__(self, path: Path, *, actor: str, clock: Clock, strict: bool | None = None) -> None:
         self.path = path
         self.torn_path = path.with_name(path.name + ".torn")
-        self._actor = actor
+        self._actor = "withheld" if looks_secret(actor) else actor[:120]
         self._clock = clock
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._queue: list[_Batch] = []
