@@ -11,6 +11,7 @@ from deployments.lab.aws.server import Aws
 from deployments.lab.aws.world import AwsWorld
 from deployments.lab.aws.world import seed as seed_aws
 from deployments.lab.postgres import Postgres
+from deployments.lab.slack.server import Slack
 from deployments.lab.vault import Vault
 from deployments.lab.vault_world import VaultWorld, seed
 
@@ -62,3 +63,17 @@ def lab_aws(lab_aws_server: Aws) -> Aws:
 def lab_aws_world(lab_aws: Aws) -> AwsWorld:
     """The responder, the leaked key, the innocent user and the buckets in `lab_aws`."""
     return seed_aws(lab_aws)
+
+
+@pytest.fixture(scope="session")
+def lab_slack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slack]:
+    server = Slack.start(tmp_path_factory.mktemp("slack"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lab_slack(lab_slack_server: Slack) -> Slack:
+    """The Slack workspace as it was at first, for this test."""
+    lab_slack_server.reset()
+    return lab_slack_server

@@ -57,7 +57,6 @@ def main() -> None:
     moto = DomainDispatcherApplication(create_app)
     gate = Gate(moto, admin, os.environ["LAB_CONTROL_TOKEN"], trail)
     server = make_server("127.0.0.1", int(sys.argv[1]), gate, threaded=True, request_handler=Handler)
-    server.daemon_threads = True
     threading.Thread(target=end_with_parent, daemon=True).start()
     server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""Whether a principal may do an operation: identity, boundary, session, bucket and secret policies together."""
+"""Whether a principal may do an operation: all policies that bear on it, judged together."""
 
 from __future__ import annotations
 
@@ -101,8 +101,9 @@ def _resource_policies(operation: Operation, ask: Ask, region: str) -> Iterable[
         secret_id = str(operation.parameters["SecretId"])
         secrets = secretsmanager_backends[ACCOUNT][region].secrets
         secret = secrets.get(secret_id)
-        if secret is not None and getattr(secret, "policy", None):
-            yield secret.policy
+        policy: str | None = getattr(secret, "policy", None)
+        if policy:
+            yield policy
 
 
 def _check_trust(

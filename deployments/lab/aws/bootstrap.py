@@ -1,4 +1,4 @@
-"""The account's first state: one administrator whose key the launcher was given, and some managed policies."""
+"""The account's first state: an administrator with the key the launcher was given, some managed policies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def install_managed_policies() -> None:
             for name, data in known.items()
         ]
 
-    IAMBackend._init_aws_policies = chosen
+    setattr(IAMBackend, "_init_aws_policies", chosen)  # noqa: B010 - moto is typed, its methods are not to be replaced
 
 
 def reset(admin: Admin) -> None:

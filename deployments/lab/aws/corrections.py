@@ -35,6 +35,10 @@ def install() -> None:
     _issue_times()
 
 
+def _replace(backend: type, name: str, corrected: Callable[..., Any]) -> None:
+    setattr(backend, name, corrected)
+
+
 def own_answer(
     principal: Principal, operation: Operation, body: bytes, region: str, trail: Trail
 ) -> tuple[str, bytes] | None:
@@ -58,8 +62,8 @@ def _secret_stages() -> None:
     move: Callable[..., tuple[str, str]] = SecretsManagerBackend.update_secret_version_stage
 
     def corrected(self: SecretsManagerBackend, **kwargs: Any) -> tuple[str, str]:
-        secret = self.secrets[kwargs["secret_id"]] if kwargs["secret_id"] in self.secrets else None
-        stage, target = kwargs["version_stage"], kwargs.get("move_to_version_id")
+        secret: Any = self.secrets.get(kwargs["secret_id"])
+        stage, target = kwargs["version_stage"], kwargs.get("move_to_version_id") or ""
         if secret is not None and target in secret.versions and not kwargs.get("remove_from_version_id"):
             _refuse_label_taken(secret.versions, stage, target)
         answer = move(self, **kwargs)
@@ -67,7 +71,7 @@ def _secret_stages() -> None:
             secret.set_default_version_id(target)
         return answer
 
-    SecretsManagerBackend.update_secret_version_stage = corrected
+    _replace(SecretsManagerBackend, "update_secret_version_stage", corrected)
 
 
 def _refuse_label_taken(versions: dict[str, Any], stage: str, target: str) -> None:
@@ -76,8 +80,9 @@ def _refuse_label_taken(versions: dict[str, Any], stage: str, target: str) -> No
         if stage in version["version_stages"] and version_id != target:
             raise AwsError(
                 "InvalidParameterException",
-                f"The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently attached "
-                f"to version {version_id}, so you must explicitly reference that version in RemoveFromVersionId.",
+                f"The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently "
+                f"attached to version {version_id}, so you must explicitly reference that version in "
+                "RemoveFromVersionId.",
                 400,
             )
 
@@ -91,7 +96,7 @@ def _object_lock() -> None:
     def corrected(
         self: S3Backend, bucket_name: str, key_name: str, version_id: str | None, retention: tuple[Any, Any]
     ) -> None:
-        key = self.get_object(bucket_name, key_name, version_id=version_id)
+        key: Any = self.get_object(bucket_name, key_name, version_id=version_id)
         mode, until = retention
         if key is not None and key.lock_mode and _instant(key.lock_until) > datetime.now(UTC):
             weaker = mode != key.lock_mode or until is None or _instant(until) < _instant(key.lock_until)
@@ -101,7 +106,7 @@ def _object_lock() -> None:
                 raise AwsError("AccessDenied", "Access Denied because object protected by object lock.", 403)
         put(self, bucket_name, key_name, version_id=version_id, retention=retention)
 
-    S3Backend.put_object_retention = corrected
+    _replace(S3Backend, "put_object_retention", corrected)
 
 
 def _bypass() -> bool:
@@ -114,12 +119,11 @@ def _bypass() -> bool:
 def _retention_xml(operation: Operation) -> bytes:
     """moto fails on objects that got their retention from the bucket's default."""
     backend = s3_backends[ACCOUNT][PARTITION]
-    bucket = backend.buckets.get(operation.bucket)
+    name, path = operation.bucket or "", operation.key or ""
+    bucket = backend.buckets.get(name)
     if bucket is None:
         raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
-    key = backend.get_object(
-        operation.bucket, operation.key, version_id=operation.parameters.get("versionId")
-    )
+    key = backend.get_object(name, path, version_id=operation.parameters.get("versionId"))
     if key is None:
         raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
     if not bucket.object_lock_enabled:
@@ -160,7 +164,7 @@ def _disabled_kms_keys() -> None:
             refuse_disabled(self, key_id)
             return original(self, key_id, *args, **kwargs)
 
-        setattr(KmsBackend, name, corrected)
+        _replace(KmsBackend, name, corrected)
 
     for name in ("encrypt", "sign", "verify", "generate_data_key", "generate_mac", "verify_mac"):
         guarded(name)
@@ -172,7 +176,7 @@ def _disabled_kms_keys() -> None:
         refuse_disabled(self, arn)
         return plaintext, arn
 
-    KmsBackend.decrypt = corrected_decrypt
+    _replace(KmsBackend, "decrypt", corrected_decrypt)
 
 
 # --- STS: temporary keys have an issue time, and a user's own are usable (moto: one constant example key) ---
@@ -186,7 +190,7 @@ def _issue_times() -> None:
         principals.issued[role.access_key_id] = datetime.now(UTC)
         return role
 
-    STSBackend.assume_role = corrected
+    _replace(STSBackend, "assume_role", corrected)
 
 
 def _session_xml(principal: Principal, operation: Operation) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import xmltodict
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 from moto.iam.models import iam_backends
@@ -129,9 +129,12 @@ def _s3(environ: Mapping[str, Any], body: bytes) -> Operation:
 
 
 def _deletions(body: bytes) -> list[tuple[str, str]]:
-    listed = xmltodict.parse(body)["Delete"]["Object"]
-    objects = listed if isinstance(listed, list) else [listed]
-    return [("DeleteObjectVersion" if o.get("VersionId") else "DeleteObject", o["Key"]) for o in objects]
+    """IAM action and key of each object in a DeleteObjects body."""
+    found = []
+    for entry in ElementTree.fromstring(body).iter("{*}Object"):  # noqa: S314 - the caller is signed in
+        version = entry.findtext("{*}VersionId")
+        found.append(("DeleteObjectVersion" if version else "DeleteObject", entry.findtext("{*}Key") or ""))
+    return found
 
 
 def _resource(service: str, region: str, name: str, parameters: Mapping[str, Any], caller: str) -> str:
