@@ -40,7 +40,8 @@ def pin(
     """The statement as it was meant at `at` (aware) by a user in the IANA zone `tz`.
 
     `is_date(object, path)` tells fields of type date from those of type datetime; for a child query the
-    object is its relationship name. `!= TODAY` becomes outside the range or null, as SOQL's `!=` includes null.
+    object is its relationship name. `!= TODAY` becomes outside the range or null, as SOQL's `!=` includes
+    null.
     """
     return _pinned(query, _Moment(at, tz, week_start, fiscal_year_start_month, is_date))
 

@@ -50,7 +50,7 @@ def unescape_pattern(inner: str) -> str:
 
     def replaced(match: re.Match[str]) -> str:
         character = _character(match)
-        return f"\\{character}" if match[2] in ("_", "%", "\\") else character
+        return f"\\{character}" if match[2] in ("_", "%") or character == "\\" else character
 
     return _pairs(_ESCAPE.sub(replaced, inner))
 
