@@ -64,6 +64,7 @@ class EvidenceStore(SystemBlock):
                 Bucket=self.bucket,
                 Key=key,
                 Body=data,
+                ChecksumAlgorithm="SHA256",  # S3 wants it named whenever a retention is set
                 ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                 ObjectLockMode=self.lock_mode,
                 ObjectLockRetainUntilDate=until,
