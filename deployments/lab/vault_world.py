@@ -38,7 +38,13 @@ path "{KV_MOUNT}/delete/integrations/*" {{ capabilities = ["update"] }}
 path "{KV_MOUNT}/undelete/integrations/*" {{ capabilities = ["update"] }}
 path "{KV_MOUNT}/destroy/integrations/*" {{ capabilities = ["update"] }}
 
-# Tokens by accessor; never by value. Listing accessors needs sudo.
+# The salt under which data subjects are hashed: made once, at the first scoping.
+path "{KV_MOUNT}/data/leak-response/scope" {{ capabilities = ["create", "read"] }}
+
+# A token found in exposed text: which accessor is it?
+path "auth/token/lookup" {{ capabilities = ["update"] }}
+
+# Tokens are listed and revoked by accessor; never by value. Listing accessors needs sudo.
 path "auth/token/accessors" {{ capabilities = ["list", "sudo"] }}
 path "auth/token/accessors/" {{ capabilities = ["list", "sudo"] }}
 path "auth/token/lookup-accessor" {{ capabilities = ["update"] }}
@@ -86,6 +92,7 @@ path "transit/verify/{TRANSIT_KEY}" {{ capabilities = ["update"] }}
 path "sys/mounts" {{ capabilities = ["read"] }}
 path "sys/auth" {{ capabilities = ["read"] }}
 path "sys/policies/acl/*" {{ capabilities = ["read"] }}
+path "sys/policy/*" {{ capabilities = ["read"] }}
 path "sys/audit-hash/*" {{ capabilities = ["update"] }}
 """
 

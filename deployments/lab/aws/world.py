@@ -109,6 +109,7 @@ RESPONDER_POLICY: list[Statement] = [
         "Action": [
             *("s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"),
             *("s3:PutObjectRetention", "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+            "s3:AbortMultipartUpload",
         ],
         "Resource": f"arn:aws:s3:::{EVIDENCE}/*",
     },
@@ -161,8 +162,12 @@ def seed(aws: Aws, *, attachments: int = 12, retention_days: int = 30) -> AwsWor
 def _user(iam: Any, name: str, statements: list[Statement]) -> Key:
     iam.create_user(UserName=name)
     iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=_document(statements))
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return Key(key["AccessKeyId"], key["SecretAccessKey"])
+    while True:
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        # Scanners for secrets look for word boundaries; a secret that ends in / or + would be a lottery.
+        if key["SecretAccessKey"][0].isalnum() and key["SecretAccessKey"][-1].isalnum():
+            return Key(key["AccessKeyId"], key["SecretAccessKey"])
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
 
 
 def _role(iam: Any) -> None:
