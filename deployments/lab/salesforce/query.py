@@ -114,7 +114,7 @@ class _Records:
         self.source = Source(self.statement, sobject, names_of(query))
         self.selection = Selection(self.source)
         self.selection.add(query.fields)
-        where = _where(self.source, query)
+        where = where_sql(self.source, query)
         if parent is not None:
             where.append(f"{self.source.root.targets[0].sql(parent.name)} = :parent")
         order = order_sql(self.source, query.order_by)
@@ -158,7 +158,7 @@ class _Records:
         return query_columns.record_columns(self.selection.root, inner)
 
 
-def _where(source: Source, query: Query) -> list[str]:
+def where_sql(source: Source, query: Query) -> list[str]:
     """Every condition a row must meet: those written, and those of deletion, ownership and scope."""
     if isinstance(query.with_, tuple):
         raise errors.bad_query(f"WITH DATA CATEGORY is not supported on {source.object.name}")
@@ -204,7 +204,7 @@ class Result:
         self._statement = Statement(settings)
         source = Source(self._statement, sobject, names_of(query))
         self._groups = Groups(source, query)
-        where = _where(source, query)
+        where = where_sql(source, query)
         tail = f" WHERE {' AND '.join(where)}" if where else ""
         if self.count_only:
             limit = limit_sql(query)

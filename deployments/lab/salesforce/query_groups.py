@@ -81,11 +81,8 @@ class Groups:
 
     def _grouping(self, call: ast.Function) -> tuple[Term, int]:
         asked = call.args[0] if call.args else None
-        if (
-            isinstance(asked, ast.FieldRef | ast.Function)
-            and self.query.group_by
-            and self.query.group_by.kind
-        ):
+        kind = self.query.group_by.kind if self.query.group_by else None
+        if kind and isinstance(asked, ast.FieldRef | ast.Function):
             sql = term(self.source, asked).sql
             if sql in self._sql:
                 return Term("0", "int", "GROUPING"), self._sql.index(sql)

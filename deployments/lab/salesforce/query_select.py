@@ -156,31 +156,11 @@ class Selection:
     def _into(
         self, shape: Shape, column: Column, alias: str | None, formatted: Convert | None = None
     ) -> None:
-        sql, convert, discloses = self._read(shape, column)
+        sql, convert, discloses = value_sql(self.source, column)
         step = Step(alias or column.name, self.fetch(sql), formatted or convert, column=column)
         shape.steps.append(step)
         for object_name, field_name in column.served if discloses else ():
             shape.fields.setdefault(object_name, {})[field_name] = None
-
-    def _read(self, shape: Shape, column: Column) -> tuple[str, Convert | None, bool]:
-        """SQL of a field's value, its conversion to JSON, and whether the value itself is given away."""
-        found = column.field
-        match found.type:
-            case "boolean":
-                return column.sql, bool, True
-            case "double" | "currency" | "percent":
-                return column.sql, _float, True
-            case "address":
-                return address_sql(column), _load, True
-            case "base64":
-                return blob_sql(self.source, column), None, False  # an address to fetch it from, no content
-            case "encryptedstring" if not self.source.settings.viewer.has(SEE_ENCRYPTED):
-                return masked_sql(column), None, False
-            case "id" if any(t.object.null_id for t in shape.node.targets):
-                return "NULL", None, True
-            case "textarea" if found.name == "Metadata":
-                return column.sql, _load, True
-        return column.sql, None, True
 
     # --- shapes
 
@@ -206,6 +186,27 @@ def _plain(chosen: ast.FieldRef) -> str:
     if len(chosen.path) > 1:
         raise errors.no_relationship(chosen.path[0])
     return chosen.path[0]
+
+
+def value_sql(source: Source, column: Column) -> tuple[str, Convert | None, bool]:
+    """SQL of a field's value, its conversion to JSON, and whether the value itself is given away."""
+    found = column.field
+    match found.type:
+        case "boolean":
+            return column.sql, bool, True
+        case "double" | "currency" | "percent":
+            return column.sql, _float, True
+        case "address":
+            return address_sql(column), _load, True
+        case "base64":
+            return blob_sql(source, column), None, False  # an address to fetch it from, no content
+        case "encryptedstring" if not source.settings.viewer.has(SEE_ENCRYPTED):
+            return masked_sql(column), None, False
+        case "id" if any(target.object.null_id for target in column.node.targets):
+            return "NULL", None, True
+        case "textarea" if found.name == "Metadata":
+            return column.sql, _load, True
+    return column.sql, None, True
 
 
 def address_sql(column: Column) -> str:
@@ -276,7 +277,7 @@ class Builder:
         self._base = f"/services/data/v{api_version}/sobjects/"
 
     def build(self, row: Sequence[Any], children: Sequence[Any], served: list[Served]) -> dict[str, Any]:
-        """One record as JSON; what it discloses is added to `served`. `children`: the child queries' answers."""
+        """One record as JSON; `children` are its child queries' answers, `served` gets what it discloses."""
         record = self._record(self._root, row, served, children)
         assert record is not None  # the root always has an id
         return record
