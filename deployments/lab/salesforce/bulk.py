@@ -1,0 +1,231 @@
+"""Bulk 2.0 query: jobs that run in the background and whose results are paged by `Sforce-Locator`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from blocks.salesforce.soql.ast import Fields, Query, SubQuery, TypeOf, is_aggregate
+from deployments.lab.salesforce.bulk_csv import columns_of, line_of, value_at
+from deployments.lab.salesforce.clock import iso
+from deployments.lab.salesforce.jobs import (
+    DELIMITERS,
+    ENDED,
+    RUNNING,
+    Job,
+    Output,
+    emit,
+    listing,
+    remember_caller,
+    set_state,
+)
+from deployments.lab.salesforce.org import Org
+from deployments.lab.salesforce.querying import parsed, perform
+from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
+
+OPERATIONS = ("query", "queryAll")
+PAGE_ROWS = 50_000
+PROGRESS_ROWS = 100_000  # one "processing update" event for so many rows
+
+
+def create(call: Call) -> Reply:
+    """POST /jobs/query."""
+    given = call.json_object()
+    operation, text = str(given.get("operation", "")), str(given.get("query") or "").strip()
+    if operation not in OPERATIONS:
+        raise ApiError(400, "INVALIDJOB", f"Unsupported operation: {operation}. Use query or queryAll.")
+    if not text:
+        raise ApiError(400, "INVALIDJOB", "query must not be empty")
+    delimiter, ending = format_of(given)
+    query = parsed(text)
+    _check(query)
+    job = _new_job(call, operation, text, query)
+    job.delimiter, job.line_ending = delimiter, ending
+    start(call.org, job)
+    return Reply.json(job.info())
+
+
+def format_of(given: dict[str, Any]) -> tuple[str, str]:
+    """Column delimiter and line ending of a job; 400 for one there is not."""
+    delimiter, ending = str(given.get("columnDelimiter") or "COMMA"), str(given.get("lineEnding") or "LF")
+    if delimiter not in DELIMITERS or ending not in ("LF", "CRLF"):
+        raise ApiError(400, "INVALIDJOB", f"Unsupported columnDelimiter or lineEnding: {delimiter}, {ending}")
+    if str(given.get("contentType") or "CSV") != "CSV":
+        raise ApiError(400, "INVALIDJOB", "Only contentType CSV is supported")
+    return delimiter, ending
+
+
+def _new_job(call: Call, operation: str, text: str, query: Query) -> Job:
+    found = call.org.schema.get(query.object)
+    job = Job(
+        call.org.store.new_id("750"),
+        "V2Query",
+        operation,
+        found.name if found else query.object,
+        call.session,
+        iso(call.org.clock.now()),
+        call.version,
+        state="UploadComplete",
+        query=text,
+        pk_chunking=query.limit is None and not query.order_by,
+    )
+    remember_caller(job, call)
+    call.notes.entity = job.object
+    return job
+
+
+def start(org: Org, job: Job) -> None:
+    """Take a query job up and run it in the background."""
+    org.jobs.add(job)
+    org.limits.bulk_query_jobs += 1
+    emit(org, job, "Created")
+    emit(org, job, "UploadComplete")
+    threading.Thread(target=_run, args=(org, job), name=f"bulk-{job.id}", daemon=True).start()
+
+
+def _check(query: Query) -> None:
+    """Refuse what Bulk 2.0 does not run."""
+    if is_aggregate(query):
+        raise ApiError(
+            400, "FUNCTIONALITY_NOT_ENABLED", "Aggregate queries are not supported by Bulk API 2.0"
+        )
+    if query.offset is not None:
+        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "OFFSET is not supported by Bulk API 2.0")
+    if any(isinstance(item, TypeOf) for item in query.fields):
+        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "TYPEOF is not supported by Bulk API 2.0")
+    if any(isinstance(item, SubQuery) for item in query.fields):
+        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "Nested queries are not supported by Bulk API 2.0")
+    if any(isinstance(item, Fields) for item in query.fields):
+        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "FIELDS() is not supported by Bulk API 2.0")
+
+
+def _run(org: Org, job: Job) -> None:
+    began = time.monotonic()
+    try:
+        set_state(org, job, "InProgress")
+        org.note_unique_query(job.session, job.query)
+        _collect(org, job)
+    except ApiError as error:
+        job.error = f"{error.code}: {error.message}"
+        job.milliseconds = int((time.monotonic() - began) * 1000)
+        set_state(org, job, "Failed")
+        return
+    if job.abort.is_set():
+        return  # whoever aborted it has set the state
+    job.milliseconds = int((time.monotonic() - began) * 1000)
+    job.size = job.output.size if job.output else 0
+    org.limits.bulk_storage_mb += job.size / 1_000_000
+    set_state(org, job, "JobComplete")
+
+
+def _collect(org: Org, job: Job) -> None:
+    result = perform(org, job.session, job.query, job.version, all_rows=job.operation == "queryAll")
+    delimiter = DELIMITERS[job.delimiter]
+    ending = "\r\n" if job.line_ending == "CRLF" else "\n"
+    paths = columns_of(result)
+    header = line_of((".".join(path) for path in paths), delimiter) + ending
+    job.output = output = Output(org.folder / "bulk", job.id, header.encode())
+    began = time.monotonic()
+    for row in result.rows:
+        if job.abort.is_set():
+            return
+        values = (value_at(row.record, path) for path in paths)
+        output.add((line_of(values, delimiter) + ending).encode(), row.served)
+        job.processed += 1
+        if job.processed % PROGRESS_ROWS == 0:
+            emit(org, job, "InProgress")
+        rate = org.faults.bulk_rows_per_s
+        if rate:
+            job.abort.wait(max(0.0, began + job.processed / rate - time.monotonic()))
+
+
+# --- a job that is there -------------------------------------------------------------------------
+
+
+def the_job(call: Call, job_id: str, kind: str = "V2Query") -> Job:
+    """The job; 404 NOT_FOUND when it is deleted or never was."""
+    job = call.org.jobs.find(job_id, kind)
+    if job is None:
+        raise not_found()
+    call.notes.entity = job.object
+    return job
+
+
+def own_job(call: Call, job: Job) -> None:
+    """Only its creator, or who may see all data, gets at a job's rows."""
+    access = call.org.permissions.of(call.session.user_id)
+    if job.session.user_id != call.session.user_id and not access.has("PermissionsModifyAllData"):
+        raise ApiError(403, "INSUFFICIENT_ACCESS", "insufficient access rights on object id")
+
+
+def list_jobs(call: Call) -> Reply:
+    """GET /jobs/query?jobType=&concurrencyMode=&isPkChunkingEnabled=&queryLocator=."""
+    asked = call.query.get("jobType", "")
+    kinds = (asked,) if asked else ("V2Query", "V2Ingest", "Classic")
+    return Reply.json(listing(call, kinds, "query"))
+
+
+def get(call: Call, job_id: str) -> Reply:
+    return Reply.json(the_job(call, job_id).full())
+
+
+def patch(call: Call, job_id: str) -> Reply:
+    """PATCH {state: Aborted}: any user who may use the API may abort a job."""
+    job = the_job(call, job_id)
+    if call.json_object().get("state") != "Aborted":
+        raise ApiError(400, "INVALIDJOBSTATE", "A query job can only be set to Aborted")
+    if job.state == "Aborted":
+        return Reply.json(job.full())
+    if job.state not in RUNNING:
+        raise ApiError(400, "INVALIDJOBSTATE", f"Aborting already {job.state} Job not allowed")
+    job.abort.set()
+    remember_caller(job, call)
+    job.state = "Aborted"
+    job.modified = iso(call.org.clock.now())
+    emit(call.org, job, "Aborted", call.session)
+    return Reply.json(job.full())
+
+
+def delete(call: Call, job_id: str) -> Reply:
+    """DELETE: takes the results and every trace in the job list with it; the event logs remember."""
+    job = the_job(call, job_id)
+    own_job(call, job)
+    if job.state not in ENDED:
+        raise ApiError(400, "INVALIDJOBSTATE", f"Deleting {job.state} Job not allowed")
+    call.org.jobs.remove(job)
+    remember_caller(job, call)
+    emit(call.org, job, "Deleted", call.session)
+    return Reply.nothing()
+
+
+def results(call: Call, job_id: str) -> Reply:
+    """GET …/results?locator=&maxRecords=: one page of CSV; what it holds counts as served now."""
+    job = the_job(call, job_id)
+    own_job(call, job)
+    if job.state != "JobComplete" or job.output is None:
+        raise ApiError(400, "INVALIDJOBSTATE", f"Results of a job in state {job.state} are not available")
+    locator, most = call.query.get("locator", ""), call.query.get("maxRecords", "")
+    if (locator and not locator.isalnum()) or (most and not most.isdigit()):
+        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid locator or maxRecords")
+    begin = _from_locator(locator)
+    if begin > job.output.rows:
+        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    body, end = job.output.page(begin, max(1, int(most)) if most else PAGE_ROWS)
+    call.org.truth.add(call.org.clock.now(), call.session.credential, job.output.served(begin, end))
+    call.notes.rows = end - begin
+    reply = Reply(200, body, "text/csv")
+    reply.headers["Sforce-Locator"] = _to_locator(end) if end < job.output.rows else "null"
+    reply.headers["Sforce-NumberOfRecords"] = str(end - begin)
+    return reply
+
+
+def _to_locator(row: int) -> str:
+    return f"MT{row:x}"
+
+
+def _from_locator(locator: str) -> int:
+    try:
+        return int(locator.removeprefix("MT"), 16) if locator else 0
+    except ValueError:
+        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator") from None
