@@ -43,8 +43,9 @@ class AttackLog:
         self._out: TextIO = path.open("w", encoding="utf-8", buffering=1)
         self._lock = threading.Lock()
 
-    def add(self, credential: str, what: str, ok: bool) -> None:
-        line = {"at": datetime.now(UTC).isoformat(), "credential": credential, "what": what, "ok": ok}
+    def add(self, credential: str, what: str, ok: bool, started: datetime | None = None) -> None:
+        at = started or datetime.now(UTC)
+        line = {"at": at.isoformat(), "credential": credential, "what": what, "ok": ok}
         with self._lock:
             self._out.write(json.dumps(line) + "\n")
 
@@ -53,7 +54,11 @@ class AttackLog:
 
 
 def attempt(log: AttackLog, credential: Credential) -> bool:
-    """Use the credential once; a refusal and a dead server both count as not getting in."""
+    """Use the credential once; a refusal and a dead server both count as not getting in.
+
+    Logged with the instant at which it began: an answer under way while the door shuts is no later success.
+    """
+    started = datetime.now(UTC)
     try:
         ok = credential.try_it()
     except (
@@ -64,7 +69,7 @@ def attempt(log: AttackLog, credential: Credential) -> bool:
         psycopg.Error,
     ):
         ok = False
-    log.add(credential.name, credential.what, ok)
+    log.add(credential.name, credential.what, ok, started)
     return ok
 
 

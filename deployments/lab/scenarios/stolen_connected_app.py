@@ -149,7 +149,11 @@ class Attack:
         def read() -> bool:
             listed = vault.secrets.kv.v2.list_secrets(path="integrations", mount_point="kv")
             path = f"integrations/{listed['data']['keys'][0]}"
-            return bool(vault.secrets.kv.v2.read_secret_version(path=path, mount_point="kv"))
+            return bool(
+                vault.secrets.kv.v2.read_secret_version(
+                    path=path, mount_point="kv", raise_on_deleted_version=True
+                )
+            )
 
         return [Credential("vault-token", "kv read", read)]
 
