@@ -10,8 +10,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from tasks.contain.history import size_of
 from tasks.incident import Access
 
 
@@ -41,7 +41,7 @@ class Change:
     def line(self) -> str:
         """For a person."""
         undo = "" if self.verdict is not Verdict.CLOSE or self.reversible else " (no way back)"
-        size = next((f", {n} now" for n in self.access.before.values() if _is_count(n)), "")
+        size = f", {n} now" if (n := size_of(self.access)) != 1 else ""
         why = f" - {self.why}" if self.why else ""
         return (
             f"{self.verdict:<7}{self.access.system}: {self.action}: {self.access.principal}{size}{undo}{why}"
@@ -74,7 +74,3 @@ class ChangeSet:
         theirs = {c.identity(): c for c in other.changes}
         gone = [f"- {c.line()}" for key, c in mine.items() if key not in theirs]
         return gone + [f"+ {c.line()}" for key, c in theirs.items() if key not in mine]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -84,7 +84,7 @@ class Closer:
             status, why = AccessStatus.MANUAL, kind.instructions(access)
         elif refused := self._guards.refusal(access, kind.who(access)):
             status, why = AccessStatus.REFUSED, refused
-        elif asked := self._guards.must_ask(access, kind.size(access)):
+        elif asked := self._guards.must_ask(access):
             status, why = AccessStatus.REFUSED, asked
         else:
             return None

@@ -111,7 +111,7 @@ def _change(kind: AccessKind, access: Access, guards: Guards) -> Change:
         return make(Verdict.MANUAL, kind.instructions(access))
     if reason := guards.refusal(access, kind.who(access)):
         return make(Verdict.REFUSE, reason)
-    if reason := guards.must_ask(access, kind.size(access)):
+    if reason := guards.must_ask(access):
         return make(Verdict.ASK, reason)
     return make(Verdict.CLOSE, "")
 

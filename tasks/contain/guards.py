@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 
+from tasks.contain.history import size_of
 from tasks.contain.world import World
 from tasks.incident import Access, System
 
@@ -29,21 +30,24 @@ class Guards:
                 return f"{reason}. Closing it is refused; do it by hand if it really is compromised."
         return None
 
-    def must_ask(self, access: Access, size: int) -> str | None:
-        """Why a person must agree first, or None. `size` is how much closing it ends (`AccessKind.size`);
-        an access that was let through once is not asked about again."""
-        plan = self._world.plan
+    def must_ask(self, access: Access) -> str | None:
+        """Why a person must agree first, or None. An access that was let through once, also in an earlier
+        run, counts against the limit and is not asked about again."""
+        plan, size = self._world.plan, size_of(access)
         with self._lock:
-            admitted = self._admitted.setdefault(access.system, {})
-            known = access.key in admitted or access.key in self._world.history
-            if not known and not self._approved:
+            admitted = self._admitted.setdefault(access.system, self._earlier(access.system))
+            if access.key not in admitted and not self._approved:
                 if access.kind in plan.policies.approval.required_for:
                     return f"The plan wants an approval before any {access.kind} is closed. {HOW}"
                 limit = plan.systems[access.system].max_closes
                 if sum(admitted.values()) + size > limit:
                     return f"With it, {access.system} would pass the plan's limit of {limit} closes. {HOW}"
-            admitted[access.key] = size
+            admitted.setdefault(access.key, size)
         return None
+
+    def _earlier(self, system: System) -> dict[str, int]:
+        past = self._world.history.values()
+        return {p.access.key: size_of(p.access) for p in past if p.access.system is system}
 
     def _own(self, system: System) -> dict[str, str]:
         return self._world.once(("own", system), lambda: _own_names(self._world, system))

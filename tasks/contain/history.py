@@ -28,6 +28,11 @@ class Past:
     open_attempts: tuple[str, ...] = ()  # ATTEMPTs without a RESULT: a crash came between
 
 
+def size_of(access: Access) -> int:
+    """How many things closing the access ends: grants, sessions, or itself alone."""
+    return int(access.before.get("grants") or access.before.get("sessions") or 1)
+
+
 def details_of(access: Access) -> dict[str, Any]:
     """An access as ledger details; `read_access` is the inverse."""
     return {

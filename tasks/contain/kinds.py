@@ -58,10 +58,6 @@ class AccessKind(ABC):
         """Every name by which a guard may know whom closing hits."""
         return frozenset({access.principal, access.ref})
 
-    def size(self, access: Access) -> int:
-        """How many things closing it ends, for the blast-radius limit."""
-        return 1
-
     def instructions(self, access: Access) -> str:
         """For manual kinds: what a person does, where, and who."""
         raise NotImplementedError(f"{self.name} is closed by API")

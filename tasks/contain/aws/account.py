@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from blocks.aws import AwsAccount, AwsRefused, aws_errors
@@ -15,6 +17,7 @@ from tasks.contain.world import World
 from tasks.incident import SuspectKind
 
 MISSING = frozenset({"NoSuchEntity", "NoSuchEntityException", "NotFound", "404"})
+GLOBAL_EVENTS = "us-east-1"  # where CloudTrail puts the events of IAM and other global services
 TEMPORARY = "ASIA"  # key ids of temporary credentials begin so; they have no status to set
 
 
@@ -96,7 +99,7 @@ class Aws:
 
     def principal_of_session(self, key_id: str) -> dict[str, str] | None:
         """Who used a temporary key, from CloudTrail in every region the block names; None when unseen."""
-        for region in self._account.all_regions():
+        for region in dict.fromkeys([*self._account.all_regions(), GLOBAL_EVENTS]):
             with aws_errors("cloudtrail:LookupEvents"):
                 found = self._account.client("cloudtrail", region).lookup_events(
                     LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": key_id}], MaxResults=5
@@ -113,6 +116,12 @@ class Aws:
             credentials = self._account.get_client().get_credentials()
         name = arn.split(":", 5)[5].split("/")  # user/path/name, assumed-role/role/session, or root
         return [name[1] if name[0] == "assumed-role" else name[-1], str(credentials.access_key)]
+
+    def now(self) -> datetime:
+        """The time by AWS's own clock, to the second."""
+        with aws_errors("sts:GetCallerIdentity"):
+            answer = self._account.client("sts").get_caller_identity()
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
     def refusal_of(self, key_id: str, secret: str) -> str | None:
         """Use a key on an action that policies govern; AWS's error code, or None when it was let in.

@@ -7,6 +7,8 @@ Source: IAM User Guide, "Disabling permissions for temporary security credential
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tasks.contain.aws.account import principals
 from tasks.contain.kinds import AccessKind, Reopened
 from tasks.incident import Access, Proof, System
@@ -27,7 +29,9 @@ class LiveSessions(AccessKind):
         ]
 
     def close(self, access: Access) -> None:
-        issued_before = self.world.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Issue times are whole seconds by AWS's clock; without the next one, sessions of this second live.
+        now = max(self.world.now(), self.world.aws.now()) + timedelta(seconds=1)
+        issued_before = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         document = {
             "Version": "2012-10-17",
             "Statement": [

@@ -52,9 +52,6 @@ class _Grants(AccessKind):
             "Block the app in Setup, Connected Apps OAuth Usage.",
         )
 
-    def size(self, access: Access) -> int:
-        return int(access.before.get("grants", 1))
-
     def prove(self, access: Access) -> Proof:
         self._require_sight()
         left = self._count(self._where(access))

@@ -45,9 +45,6 @@ class _Sessions(AccessKind):
                 "They are tried again; if it goes on, end them in Setup, Session Management.",
             )
 
-    def size(self, access: Access) -> int:
-        return int(access.before.get("sessions", 1))
-
     def prove(self, access: Access) -> Proof:
         left = len(self._open(access.ref))
         return self.recount(

@@ -106,14 +106,16 @@ class Vault:
         for policy in policies:
             if policy == "root":
                 return [mount for mount, kind in mounts.items() if kind not in _LEASELESS]
-            text = _or_none(lambda name=policy: self._client().sys.read_policy(name), "sys/policies/acl")  # type: ignore[misc]
-            rules = str(((text or {}).get("data") or {}).get("rules") or (text or {}).get("rules") or "")
+            rules = str((self._policy(policy) or {}).get("policy") or "")
             for path in _POLICY_PATH.findall(rules):
                 prefix = re.split(r"[*+]", path)[0]
                 engine = next((kind for mount, kind in mounts.items() if prefix.startswith(mount)), "")
                 if not prefix.startswith(_NOT_LEASED) and engine not in _LEASELESS:
                     prefixes[prefix] = None
         return list(prefixes)
+
+    def _policy(self, name: str) -> Mapping[str, Any] | None:
+        return _or_none(lambda: self._client().sys.read_acl_policy(name)["data"], "sys/policies/acl")
 
     def _mounts(self) -> dict[str, str]:
         """Path of each secrets engine -> its type."""
