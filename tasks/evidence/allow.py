@@ -28,7 +28,8 @@ _SECRETS = re.compile(
 )
 _AWS_SECRET = re.compile(r"(?<![\w/+=.-])[A-Za-z0-9/+]{40}(?![\w/+=.-])")
 _OPAQUE = re.compile(r"[A-Za-z0-9+_=.~-]{40,}")
-_HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
+_PATH = re.compile(r"[a-z]{3,}/")
+_RECORD_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?")  # Salesforce
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+\.[\w.-]+")
 _HASH = re.compile(r"(?:[a-z0-9-]{2,16}:)?(?:[0-9a-fA-F]{16,128}|[A-Za-z0-9+/]{43}=)")
 _WORD = re.compile(r"[\w .,:;()/+&'#%-]{0,120}")
@@ -42,18 +43,19 @@ def looks_secret(text: str) -> bool:
     """Whether text has the form of a credential. Key ids (AKIA...), accessors and record ids do not."""
     if _SECRETS.search(text):
         return True
-    return any(_mixed(m.group()) for p in (_AWS_SECRET, _OPAQUE) for m in p.finditer(text))
+    if any(_mixed(m.group()) and not _PATH.match(m.group()) for m in _AWS_SECRET.finditer(text)):
+        return True
+    # Names joined by dots or dashes are made of words and short ids; a credential is mixed throughout.
+    return any(_mixed_length(m.group()) >= 32 for m in _OPAQUE.finditer(text))
+
+
+def _mixed_length(run: str) -> int:
+    parts = re.split(r"[._=~-]", run)
+    return sum(len(part) for part in parts if _mixed(part) and not _RECORD_ID.fullmatch(part))
 
 
 def _mixed(run: str) -> bool:
-    return (
-        not _HEX.fullmatch(run)
-        and any(c.islower() for c in run)
-        and any(c.isupper() for c in run)
-        and any(c.isdigit() for c in run)
-        # Names joined by dots or dashes are made of short parts; a credential has a long one.
-        and max(len(part) for part in re.split(r"[._=~-]", run)) >= 20
-    )
+    return any(c.islower() for c in run) and any(c.isupper() for c in run) and any(c.isdigit() for c in run)
 
 
 def looks_personal(text: str) -> bool:

@@ -255,6 +255,7 @@ SECRETS = {
     "slack": "xoxb-1234-5678-abcd",
     "dsn": "postgresql://app:hunter2@db:5432/shop",
     "assignment": "password=hunter2",
+    "base64url": "q3Xk9-Vb7_TzL2mN8pRw4-YsD6fGh1JkQ0aZcXe5",
     "pem": "-----BEGIN PRIVATE KEY-----",
     "opaque": "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3",
 }
@@ -282,6 +283,9 @@ REFERENCES = [
     "database/creds/orders-read/2ZVJQ6Y1xGmHnWb7c0pQ4rTs",
     "support-chat@lab.example",
     "arn:aws:iam::123456789012:user/support-attachments",
+    "vault-accessor-nNPuZw0wKNQ0F9MuKIujTR2o",
+    "secret/creds/ab/2ZVJQ6Y1xGmHnWb7c0pQ4rTs",
+    "0Ak5g00000AbCdECAV-0055g000001ZzZzAAK-00D5g000004XyZkEAK",
     "6f1ed002-ab5c-5b3c-9f0e-1f2d3c4b5a69",
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/services/data/v67.0/sobjects/EventLogFile/0AT5g00000AbCdEGAV/LogFile",
