@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from slack_sdk.http_retry.builtin_handlers import (
     ServerErrorRetryHandler,
 )
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.web import SlackResponse
 
 from blocks.base import SystemBlock, user_agent
 from blocks.check import Check, attempt
@@ -41,6 +44,11 @@ TRANSIENT = frozenset(
 )
 
 
+# slack_sdk logs answers it cannot read, whole. What went wrong is told by our errors.
+SILENT = logging.getLogger("blocks.slack.silent")
+SILENT.setLevel(logging.CRITICAL + 1)
+
+
 class SlackRefused(Refused):
     """Slack answered and said no. `code` is its own error, for example channel_not_found or name_taken."""
 
@@ -57,12 +65,11 @@ def slack_errors(what: str, fix: str = "") -> Iterator[None]:
     except LeakResponseError:
         raise
     except SlackApiError as error:
-        answer = error.response
-        error_name = answer.get("error") if isinstance(answer.data, dict) else None
-        code = error_name if isinstance(error_name, str) else "unknown"
-        if code in TRANSIENT or answer.status_code == 429 or answer.status_code >= 500:
+        status, code = error.response.status_code, _code(error.response)
+        # A code that is no word is a page of somebody in between; it can hold anything and is not shown.
+        if code is None or code in TRANSIENT or status == 429 or status >= 500:
             raise Unreachable(
-                f"Slack cannot serve now: {code} ({what}).", "Posted later, in order."
+                f"Slack cannot serve now: {code or 'no answer of its own'} ({what}).", "Try again later."
             ) from None
         raise SlackRefused(f"Slack refused: {code} ({what}).", fix or _fix(code), code) from None
     except (SlackClientError, OSError, HTTPException) as error:
@@ -70,6 +77,12 @@ def slack_errors(what: str, fix: str = "") -> Iterator[None]:
             f"Slack did not answer ({what}): {type(error).__name__}.",
             "Check address, proxy and network.",
         ) from None
+
+
+def _code(answer: SlackResponse) -> str | None:
+    """The error word of a Slack answer; None when there is none. slack_sdk puts other bodies there too."""
+    code = answer.data.get("error") if isinstance(answer.data, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z0-9_]{2,60}", code) else None
 
 
 def _fix(code: str) -> str:
@@ -141,6 +154,7 @@ class SlackWorkspace(SystemBlock):
             timeout=self.timeout_s,
             ssl=ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else None,
             user_agent_prefix=user_agent(),
+            logger=SILENT,
             retry_handlers=[
                 ConnectionErrorRetryHandler(max_retry_count=2),
                 RateLimitErrorRetryHandler(max_retry_count=3),

@@ -190,7 +190,9 @@ class Unruly:
             request.close_connection = True
             return
         text = isinstance(answer.body, str)
-        content = (answer.body if text else json.dumps(answer.body)).encode() if answer.body is not None else b""
+        content = (
+            (answer.body if text else json.dumps(answer.body)).encode() if answer.body is not None else b""
+        )
         request.send_response(answer.status)
         headers = {"Content-Type": "text/csv" if text else "application/json"} | answer.headers
         for name, value in headers.items():
@@ -216,7 +218,9 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
