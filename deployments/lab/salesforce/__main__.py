@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 import uvicorn
 
 from deployments.lab.salesforce.clock import Clock
+from deployments.lab.salesforce.data import generate
 from deployments.lab.salesforce.identities import Identities, make_organization
 from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.server import Server
@@ -45,28 +47,13 @@ def build(folder: Path, *, seed: int, contacts: int, log_delay_s: float) -> tupl
     folder.mkdir(parents=True, exist_ok=True)
     for old in ("org.db", "org.db-wal", "org.db-shm", "truth.db", "truth.db-wal", "truth.db-shm"):
         (folder / old).unlink(missing_ok=True)
+    for old in ("event-logs", "bulk"):
+        shutil.rmtree(folder / old, ignore_errors=True)
     clock = Clock()
     store = Store(folder / "org.db", clock.now)
-    _fill(store, seed, contacts, clock)
+    generate(store, seed=seed, contacts=contacts, now=clock.now())
     org = Org(folder, store, clock, make_organization(store), log_delay_s)
     return org, Identities(org, seed).make()
-
-
-def _fill(store: Store, seed: int, contacts: int, clock: Clock) -> None:
-    try:
-        from deployments.lab.salesforce.data import generate
-    except ImportError:  # the generator is still being written: a few plain records instead
-        rows = [
-            {"FirstName": f"First{n}", "LastName": f"Last{n}", "Email": f"p{n}@example.com"}
-            for n in range(contacts)
-        ]
-        store.insert("Contact", rows)
-        accounts = [{"Name": f"Account {n}", "Phone": "123"} for n in range(contacts // 10)]
-        store.insert("Account", accounts)
-        cases = [{"Subject": f"Case {n}", "Description": "help", "Status": "New"} for n in range(contacts)]
-        store.insert("Case", cases)
-    else:
-        generate(store, seed=seed, contacts=contacts, now=clock.now())
 
 
 def _listen(port: int) -> socket.socket:
@@ -117,11 +104,12 @@ def main() -> None:
     told = {"url": url, "ca": str(ca), "admin_token_file": str(folder / "admin-token"), **told}
     _write(folder / "org.json", json.dumps(told, indent=2))
     config = uvicorn.Config(
-        Server(org, admin_token),  # type: ignore[arg-type]
+        Server(org, admin_token),
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,

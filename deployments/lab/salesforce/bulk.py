@@ -6,8 +6,6 @@ import threading
 import time
 from typing import Any
 
-from blocks.salesforce.soql.ast import Fields, Query, SubQuery, TypeOf, is_aggregate
-from deployments.lab.salesforce.bulk_csv import columns_of, line_of, value_at
 from deployments.lab.salesforce.clock import iso
 from deployments.lab.salesforce.jobs import (
     DELIMITERS,
@@ -21,7 +19,9 @@ from deployments.lab.salesforce.jobs import (
     set_state,
 )
 from deployments.lab.salesforce.org import Org
-from deployments.lab.salesforce.querying import parsed, perform
+from deployments.lab.salesforce.query import QueryError
+from deployments.lab.salesforce.query_csv import Export, to_csv
+from deployments.lab.salesforce.querying import before_running, parsed
 from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
 
 OPERATIONS = ("query", "queryAll")
@@ -38,10 +38,9 @@ def create(call: Call) -> Reply:
     if not text:
         raise ApiError(400, "INVALIDJOB", "query must not be empty")
     delimiter, ending = format_of(given)
-    query = parsed(text)
-    _check(query)
-    job = _new_job(call, operation, text, query)
+    job = _new_job(call, operation, text)
     job.delimiter, job.line_ending = delimiter, ending
+    export(call.org, job)  # refuse at once what cannot run
     start(call.org, job)
     return Reply.json(job.info())
 
@@ -56,7 +55,8 @@ def format_of(given: dict[str, Any]) -> tuple[str, str]:
     return delimiter, ending
 
 
-def _new_job(call: Call, operation: str, text: str, query: Query) -> Job:
+def _new_job(call: Call, operation: str, text: str) -> Job:
+    query = parsed(text)
     found = call.org.schema.get(query.object)
     job = Job(
         call.org.store.new_id("750"),
@@ -84,20 +84,27 @@ def start(org: Org, job: Job) -> None:
     threading.Thread(target=_run, args=(org, job), name=f"bulk-{job.id}", daemon=True).start()
 
 
-def _check(query: Query) -> None:
-    """Refuse what Bulk 2.0 does not run."""
-    if is_aggregate(query):
-        raise ApiError(
-            400, "FUNCTIONALITY_NOT_ENABLED", "Aggregate queries are not supported by Bulk API 2.0"
+def export(org: Org, job: Job) -> Export:
+    """The job's statement, checked and compiled on this thread as its owner's."""
+    before_running(org, job.query)
+    user_id = job.session.user_id
+    try:
+        return to_csv(
+            org.store,
+            org.schema,
+            parsed(job.query),
+            org.permissions.of(user_id),
+            now=org.clock.now(),
+            tz=org.time_zone_of(user_id),
+            all_rows=job.operation == "queryAll",
+            api_version=job.version,
+            delimiter=DELIMITERS[job.delimiter],
+            line_ending="\r\n" if job.line_ending == "CRLF" else "\n",
+            batch_rows=1,  # so that a page may end at any row
+            text=job.query,
         )
-    if query.offset is not None:
-        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "OFFSET is not supported by Bulk API 2.0")
-    if any(isinstance(item, TypeOf) for item in query.fields):
-        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "TYPEOF is not supported by Bulk API 2.0")
-    if any(isinstance(item, SubQuery) for item in query.fields):
-        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "Nested queries are not supported by Bulk API 2.0")
-    if any(isinstance(item, Fields) for item in query.fields):
-        raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", "FIELDS() is not supported by Bulk API 2.0")
+    except QueryError as error:
+        raise ApiError(400, error.error_code, error.message) from None
 
 
 def _run(org: Org, job: Job) -> None:
@@ -120,18 +127,13 @@ def _run(org: Org, job: Job) -> None:
 
 
 def _collect(org: Org, job: Job) -> None:
-    result = perform(org, job.session, job.query, job.version, all_rows=job.operation == "queryAll")
-    delimiter = DELIMITERS[job.delimiter]
-    ending = "\r\n" if job.line_ending == "CRLF" else "\n"
-    paths = columns_of(result)
-    header = line_of((".".join(path) for path in paths), delimiter) + ending
-    job.output = output = Output(org.folder / "bulk", job.id, header.encode())
+    made = export(org, job)
+    job.output = output = Output(org.folder / "bulk", job.id, made.header.encode())
     began = time.monotonic()
-    for row in result.rows:
+    for batch in made.batches:
         if job.abort.is_set():
             return
-        values = (value_at(row.record, path) for path in paths)
-        output.add((line_of(values, delimiter) + ending).encode(), row.served)
+        output.add(batch.text.encode(), batch.served)
         job.processed += 1
         if job.processed % PROGRESS_ROWS == 0:
             emit(org, job, "InProgress")

@@ -1,11 +1,12 @@
-"""The lab's own control of the twin, under /__lab__/: plant records, set the clock, make faults, read the truth.
+"""The lab's own control of the twin, under /__lab__/: plant records, set the clock, make faults, read
+the truth.
 
 No part of Salesforce; needs the bearer token of DIR/admin-token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,9 @@ from deployments.lab.salesforce.wire import Call, Reply
 CHUNK_LINES = 2000
 
 
+Action = Callable[[Call], Reply | Iterator[bytes]]
+
+
 class Wrong(Exception):
     """The control call cannot be done; the message says why."""
 
@@ -24,7 +28,7 @@ class Wrong(Exception):
 def handle(call: Call) -> Reply | Iterator[bytes]:
     """Answer one control call; an iterator is streamed as JSON Lines."""
     name = call.path.removeprefix("/__lab__/")
-    actions = _GET if call.method == "GET" else _POST
+    actions: dict[str, Action] = _GET if call.method == "GET" else _POST
     if name not in actions:
         raise Wrong(f"no such control: {call.method} {name}; there are {', '.join(sorted(actions))}")
     return actions[name](call)
@@ -180,14 +184,14 @@ def _flush(call: Call) -> Reply:
     return Reply.json({"files": call.org.events.cut(all_of_it=True)})
 
 
-_GET = {
+_GET: dict[str, Action] = {
     "health": _health,
     "truth": _truth,
     "persons": _persons,
     "requests": _requests,
     "faults": _fault_hits,
 }
-_POST = {
+_POST: dict[str, Action] = {
     "plant": _plant,
     "insert": _insert,
     "clock": _clock,

@@ -48,7 +48,7 @@ def before_update(call: Call, name: str, old: dict[str, Any], changes: dict[str,
             "INVALID_FIELD_FOR_INSERT_UPDATE",
             "IsPasswordLocked can only be set to false",
             ["IsPasswordLocked"],
-        )  # noqa: E501
+        )
     if name in ("User", "UserLogin") and (changes.get("IsFrozen") or changes.get("IsActive") == 0):
         user_id = old["Id"] if name == "User" else old["UserId"]
         if user_id == call.session.user_id:
@@ -70,7 +70,7 @@ def before_delete(call: Call, name: str, old: dict[str, Any]) -> None:
         raise ApiError(
             400,
             "DELETE_FAILED",
-            "Your attempt to delete the permission set could not be completed because it is assigned to users.",
+            "Your attempt to delete the permission set could not be completed: it is assigned to users.",
         )
     if name == "PermissionSetAssignment" and old["PermissionSetId"]:
         owned = org.store.get("PermissionSet", old["PermissionSetId"])
@@ -203,7 +203,7 @@ def _after_assignment(org: Org, verb: str, row: dict[str, Any], actor: str) -> N
     user_id = row["AssigneeId"]
     target = row.get("PermissionSetGroupId") or row.get("PermissionSetId")
     kind = "PermissionSetGroup" if row.get("PermissionSetGroupId") else "PermissionSet"
-    named = org.store.get(kind, target) or {}
+    named = org.store.get(kind, str(target)) or {}
     label = named.get("Label") or named.get("MasterLabel") or target
     username = _username(org, user_id)
     words = "unassigned from" if verb == "delete" else "assigned to"

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import orjson
-
 from deployments.lab.salesforce.clock import iso
+from deployments.lab.salesforce.query_csv import ServedIds
 from deployments.lab.salesforce.sessions import Session, who
 from deployments.lab.salesforce.truth import Served
 from deployments.lab.salesforce.wire import Call
@@ -111,13 +110,18 @@ class Output:
         self._paths = (folder / f"{job_id}.csv", folder / f"{job_id}.served")
         self._files: tuple[IO[bytes], IO[bytes]] = (self._paths[0].open("w+b"), self._paths[1].open("w+b"))
         self._ends = (array("Q", [0]), array("Q", [0]))
+        self._shapes: dict[tuple[str, tuple[str, ...]], int] = {}  # what the rows of an export have in common
         self._lock = threading.Lock()
 
-    def add(self, line: bytes, served: Iterable[Served]) -> None:
+    def add(self, line: bytes, served: Iterable[ServedIds]) -> None:
+        """Add one row and the records it discloses."""
+        told = " ".join(
+            f"{self._shapes.setdefault((one.object, one.fields), len(self._shapes))}:{record_id}"
+            for one in served
+            for record_id in one.ids
+        )
         with self._lock:
-            for file, ends, data in zip(
-                self._files, self._ends, (line, orjson.dumps(list(served)) + b"\n"), strict=True
-            ):
+            for file, ends, data in zip(self._files, self._ends, (line, told.encode() + b"\n"), strict=True):
                 file.write(data)
                 ends.append(ends[-1] + len(data))
             self.rows += 1
@@ -140,9 +144,12 @@ class Output:
         return self.header + self._slice(0, start, end), end
 
     def served(self, start: int, end: int) -> Iterator[Served]:
-        for line in self._slice(1, start, end).splitlines():
-            for name, record_id, fields in orjson.loads(line):
-                yield name, record_id, tuple(fields)
+        """What these rows disclose."""
+        shapes = list(self._shapes)
+        for one in self._slice(1, start, end).decode().split():
+            shape, _, record_id = one.partition(":")
+            name, fields = shapes[int(shape)]
+            yield name, record_id, fields
 
     def remove(self) -> None:
         with self._lock:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from blocks.salesforce.soql import Query
 from deployments.lab.salesforce.cursors import Cursor, invalid_locator
-from deployments.lab.salesforce.org import SESSION_OBJECTS, Org
+from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.query import QueryError, Result, Row, execute, read_soql
-from deployments.lab.salesforce.sessions import Session
+from deployments.lab.salesforce.sessions import SESSION_OBJECTS, Session
 from deployments.lab.salesforce.wire import ApiError, Call, Reply
 
 DEFAULT_PAGE = 2000
@@ -18,6 +19,7 @@ LEAST_PAGE = 200
 _BATCHED = SESSION_OBJECTS | {"SetupAuditTrail"}
 
 
+@lru_cache(maxsize=512)
 def parsed(text: str) -> Query:
     """The statement; 400 MALFORMED_QUERY when it is none."""
     try:
@@ -26,17 +28,38 @@ def parsed(text: str) -> Query:
         raise ApiError(400, error.error_code, error.message) from None
 
 
+def before_running(org: Org, text: str) -> None:
+    """Bring the tables a statement names up to date."""
+    lowered = text.lower()
+    named = {name for name in _BATCHED if name.lower() in lowered}
+    if named:
+        org.before_reading(named)
+
+
 def perform(
     org: Org, session: Session, text: str, version: str, *, all_rows: bool = False, tooling: bool = False
 ) -> Result:
     """Run a statement as the session's user. Raises ApiError with Salesforce's code."""
-    lowered = text.lower()
-    org.before_reading({name for name in _BATCHED if name.lower() in lowered})
+    before_running(org, text)
+    return run_query(org, session, parsed(text), version, text=text, all_rows=all_rows, tooling=tooling)
+
+
+def run_query(
+    org: Org,
+    session: Session,
+    query: Query,
+    version: str,
+    *,
+    text: str | None = None,
+    all_rows: bool = False,
+    tooling: bool = False,
+) -> Result:
+    """Run a parsed statement as the session's user. Raises ApiError with Salesforce's code."""
     try:
         return execute(
             org.store,
             org.schema,
-            parsed(text),
+            query,
             org.permissions.of(session.user_id),
             now=org.clock.now(),
             tz=org.time_zone_of(session.user_id),

@@ -6,11 +6,12 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from blocks.salesforce.soql.ast import Comparison, FieldRef, Op, Query, Text
 from deployments.lab.salesforce import effects, ids
 from deployments.lab.salesforce.clock import iso, parse_iso
 from deployments.lab.salesforce.describe import readable
 from deployments.lab.salesforce.permissions import Access
-from deployments.lab.salesforce.querying import perform, serve
+from deployments.lab.salesforce.querying import run_query, serve
 from deployments.lab.salesforce.schema import SObject
 from deployments.lab.salesforce.values import checked, require, stored
 from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
@@ -34,11 +35,14 @@ def get(call: Call, name: str, record_id: str) -> Reply:
 def read_one(call: Call, found: SObject, record_id: str, fields: str | None) -> dict[str, Any]:
     """One record as the caller may see it; it counts as served."""
     full = record_id_of(found, record_id)
-    selected = fields or ",".join(_visible(call, found))
-    soql = f"SELECT {selected} FROM {found.name} WHERE Id = '{full}'"  # noqa: S608 - SOQL, parsed again
-    rows = list(
-        perform(call.org, call.session, soql, call.version, all_rows=True, tooling=found.tooling).rows
+    call.org.before_reading({found.name})
+    selected = fields.split(",") if fields else _visible(call, found)
+    by_id = Comparison(FieldRef(("Id",)), Op.EQ, Text(full))
+    query = Query(
+        tuple(FieldRef(tuple(name.strip().split("."))) for name in selected), found.name, where=by_id
     )
+    result = run_query(call.org, call.session, query, call.version, all_rows=True, tooling=found.tooling)
+    rows = list(result.rows)
     if not rows:
         raise not_found()
     stored_row = call.org.store.get(found.name, full)
@@ -286,8 +290,8 @@ def changes(call: Call, name: str, what: str) -> Reply:
     db = call.org.store.read()
     if what == "updated":
         rows = db.execute(
-            f'SELECT Id FROM "{found.name}" WHERE SystemModstamp>=? AND SystemModstamp<?',
-            span,  # noqa: S608
+            f'SELECT Id FROM "{found.name}" WHERE SystemModstamp>=? AND SystemModstamp<?',  # noqa: S608
+            span,
         )
         return Reply.json({"ids": [row[0] for row in rows], "latestDateCovered": iso(end)})
     gone = (

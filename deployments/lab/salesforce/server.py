@@ -217,9 +217,9 @@ def run(route: Route, call: Call) -> Reply:
         reply = refusal(call, problem)
     except Exception:
         log.exception("the handler of %s %s failed", call.method, call.path)
-        problem = ApiError(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred.")
-        error = problem.message
-        reply = Reply.error(problem)
+        failure = ApiError(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred.")
+        error = failure.message
+        reply = Reply.error(failure)
     note_call(call, reply, route.family, error)
     return reply
 

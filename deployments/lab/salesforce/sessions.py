@@ -20,6 +20,7 @@ from deployments.lab.salesforce.store import Store
 
 SECONDS_VALID = 7200
 SESSIONS_PER_GRANT = 50
+_PLAIN = str.maketrans("-_", "xy")
 SESSION_OBJECTS = frozenset({"AuthSession", "OauthToken", "LoginHistory", "User"})
 
 _SUBTYPE = {
@@ -85,7 +86,8 @@ def who(session: Session) -> dict[str, Any]:
 
 
 def _key() -> str:
-    return secrets.token_urlsafe(12)
+    """Sixteen letters and digits, like `GeJCsym5eyvtEK2I`."""
+    return secrets.token_urlsafe(12).translate(_PLAIN)
 
 
 class Sessions:

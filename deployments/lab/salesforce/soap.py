@@ -23,7 +23,10 @@ _ENVELOPE = (
 
 def fault(code: str, message: str) -> Reply:
     """A fault as Salesforce sends it: 500, with its own exception code."""
-    inner = f"<sf:exceptionCode>{code}</sf:exceptionCode><sf:exceptionMessage>{escape(message)}</sf:exceptionMessage>"
+    inner = (
+        f"<sf:exceptionCode>{code}</sf:exceptionCode>"
+        f"<sf:exceptionMessage>{escape(message)}</sf:exceptionMessage>"
+    )
     name = (
         "LoginFault" if code in ("INVALID_LOGIN", "LOGIN_DURING_RESTRICTED_TIME") else "UnexpectedErrorFault"
     )

@@ -61,7 +61,8 @@ class Truth:
 
     def lines(self, credential: str | None = None, since: str | None = None) -> Iterator[bytes]:
         """JSON Lines in chunks, oldest first; `credential` may be a prefix that ends in `*`."""
-        reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
+        # The lines are pulled one chunk at a time, each perhaps by another thread.
+        reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
         try:
             where, values = ["1"], []
             if credential and credential.endswith("*"):
@@ -74,7 +75,7 @@ class Truth:
                 where.append("at>=?")
                 values.append(since)
             rows = reader.execute(
-                "SELECT at,credential,object,names,ids FROM serve JOIN fields ON fields.id=serve.fields"
+                "SELECT at,credential,object,names,ids FROM serve JOIN fields ON fields.id=serve.fields"  # noqa: S608
                 f" WHERE {' AND '.join(where)} ORDER BY seq",
                 values,
             )

@@ -37,8 +37,8 @@ def checked(
         raise ApiError(
             400,
             "INVALID_FIELD_FOR_INSERT_UPDATE",
-            f"Unable to create/update fields: {', '.join(refused)}. Please check the security settings of this "
-            "field and verify that it is read/write for your profile or permission set.",
+            f"Unable to create/update fields: {', '.join(refused)}. Please check the security settings of "
+            "this field and verify that it is read/write for your profile or permission set.",
             refused,
         )
     return made
