@@ -177,6 +177,10 @@ class Store:
         """One record with all stored columns, hidden ones too; deleted ones are found as well."""
         return self._fetch(self.read(), self._object(object_name), record_id)
 
+    def reserve_numbers(self, object_name: str, field: str, count: int) -> int:
+        """Take `count` running numbers of an auto-number field; returns the first."""
+        return self._advance(f"{object_name}.{field}", count)
+
     # --- bulk load -----------------------------------------------------------------------------
 
     @contextmanager

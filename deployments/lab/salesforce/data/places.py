@@ -111,19 +111,19 @@ FI|Finland,Suomi,FIN|358|0|41+7|sv|Helsinki,Tampere|#####|9|Europe/Helsinki|fi_F
 IE|Ireland,Éire,IRL|353|0|85+7|en|Dublin,Cork|@## @###|12|Europe/Dublin|en_IE
 PT|Portugal,PRT|351||91+7|pt|Lisboa,Porto|####-###|12|Europe/Lisbon|pt_PT
 PL|Poland,Polska,POL|48||5+8|pl|Warszawa,Kraków|##-###|25|Europe/Warsaw|pl_PL
-CZ|Czechia,Czech Republic,Česko|420||601+6|pl|Praha,Brno|### ##|10|Europe/Prague|cs_CZ
-SK|Slovakia,Slovensko|421|0|912+6|pl|Bratislava,Košice|### ##|5|Europe/Bratislava|sk_SK
+CZ|Czechia,Czech Republic|420||601+6|pl|Praha,Brno|### ##|10|Europe/Prague|cs_CZ
+SK|Slovakia,Slovak Republic|421|0|912+6|pl|Bratislava,Košice|### ##|5|Europe/Bratislava|sk_SK
 HU|Hungary,Magyarország|36|06|20+7|pl|Budapest,Debrecen|####|7|Europe/Budapest|hu_HU
 RO|Romania,România|40|0|712+6|it|București,Cluj-Napoca|######|8|Europe/Bucharest|ro_RO
 BG|Bulgaria,BGR|359|0|87+7|pl|Sofia,Plovdiv|####|4|Europe/Sofia|bg_BG
-GR|Greece,Ellada,GRC|30||69+8|gr|Athina,Thessaloniki|### ##|7|Europe/Athens|el_GR
+GR|Greece,GRC|30||69+8|gr|Athina,Thessaloniki|### ##|7|Europe/Athens|el_GR
 HR|Croatia,Hrvatska|385|0|92+7|pl|Zagreb,Split|#####|4|Europe/Zagreb|hr_HR
 SI|Slovenia,Slovenija|386|0|31+6|pl|Ljubljana,Maribor|####|3|Europe/Ljubljana|sl_SI
 EE|Estonia,Eesti|372||5+7|sv|Tallinn,Tartu|#####|3|Europe/Tallinn|et_EE
 LV|Latvia,Latvija|371||21+6|pl|Riga,Liepaja|LV-####|3|Europe/Riga|lv_LV
 LT|Lithuania,Lietuva|370|0|6+7|pl|Vilnius,Kaunas|LT-#####|3|Europe/Vilnius|lt_LT
-LU|Luxembourg,Lëtzebuerg|352||628+6|fr|Luxembourg,Esch-sur-Alzette|L-####|3|Europe/Luxembourg|fr_LU
-CY|Cyprus,Kypros|357||96+6|gr|Nicosia,Limassol|####|3|Asia/Nicosia|el_CY
+LU|Luxembourg,LUX|352||628+6|fr|Luxembourg,Esch-sur-Alzette|L-####|3|Europe/Luxembourg|fr_LU
+CY|Cyprus,CYP|357||96+6|gr|Nicosia,Limassol|####|3|Asia/Nicosia|el_CY
 TR|Turkey,Türkiye,TUR|90|0|50+8|tr|İstanbul,Ankara|#####|12|Europe/Istanbul|tr_TR
 UA|Ukraine,Ukraina|380|0|50+7|pl|Kyiv,Lviv|#####|6|Europe/Kyiv|uk_UA
 CA|Canada,CAN|1|1||en|Toronto,Vancouver,Calgary|@#@ #@#|40|America/Toronto|en_CA
@@ -133,27 +133,27 @@ CL|Chile,CHL|56||22+7|es|Santiago,Valparaíso|#######|6|America/Santiago|es_CL
 CO|Colombia,COL|57||310+7|es|Bogotá,Medellín|######|7|America/Bogota|es_CO
 PE|Peru,Perú,PER|51|0|9+8|es|Lima,Arequipa|#####|5|America/Lima|es_PE
 AU|Australia,AUS|61|0|41+7|en|Sydney,Melbourne,Perth|####|30|Australia/Sydney|en_AU
-NZ|New Zealand,Aotearoa,NZL|64|0|21+7|en|Auckland,Wellington|####|8|Pacific/Auckland|en_NZ
-JP|Japan,Nippon,JPN|81|0|901+7|ja|Tokyo,Osaka,Sapporo|###-####|40|Asia/Tokyo|ja_JP
+NZ|New Zealand,NZL|64|0|21+7|en|Auckland,Wellington|####|8|Pacific/Auckland|en_NZ
+JP|Japan,JPN|81|0|901+7|ja|Tokyo,Osaka,Sapporo|###-####|40|Asia/Tokyo|ja_JP
 KR|South Korea,Korea (Republic of),Republic of Korea|82|0|102+7|ko|Seoul,Busan|#####|15|Asia/Seoul|ko_KR
 SG|Singapore,SGP|65||81+6|zh|Singapore|######|14|Asia/Singapore|en_SG
 MY|Malaysia,MYS|60|0|12+7|zh|Kuala Lumpur,Penang|#####|7|Asia/Kuala_Lumpur|ms_MY
-TH|Thailand,Prathet Thai|66|0|8+8|vi|Bangkok,Chiang Mai|#####|6|Asia/Bangkok|th_TH
+TH|Thailand,THA|66|0|8+8|vi|Bangkok,Chiang Mai|#####|6|Asia/Bangkok|th_TH
 VN|Vietnam,Viet Nam,Việt Nam|84|0|91+7|vi|Hà Nội,Đà Nẵng|######|6|Asia/Ho_Chi_Minh|vi_VN
-PH|Philippines,Pilipinas|63|0|905+7|es|Manila,Cebu City|####|7|Asia/Manila|en_PH
+PH|Philippines,PHL|63|0|905+7|es|Manila,Cebu City|####|7|Asia/Manila|en_PH
 ID|Indonesia,IDN|62|0|81+7|ar|Jakarta,Surabaya|#####|8|Asia/Jakarta|id_ID
-IN|India,Bharat,IND|91|0|81+8|in|Mumbai,Bengaluru,Delhi|######|45|Asia/Kolkata|en_IN
+IN|India,IND|91|0|81+8|in|Mumbai,Bengaluru,Delhi|######|45|Asia/Kolkata|en_IN
 AE|United Arab Emirates,UAE,U.A.E.|971|0|50+7|ar|Dubai,Abu Dhabi|#####|8|Asia/Dubai|ar_AE
-SA|Saudi Arabia,Kingdom of Saudi Arabia|966|0|51+7|ar|Riyadh,Jeddah|#####|6|Asia/Riyadh|ar_SA
+SA|Saudi Arabia,SAU|966|0|51+7|ar|Riyadh,Jeddah|#####|6|Asia/Riyadh|ar_SA
 IL|Israel,ISR|972|0|502+6|gr|Tel Aviv,Haifa|#######|6|Asia/Jerusalem|he_IL
-EG|Egypt,Misr|20|0|10+8|ar|Cairo,Alexandria|#####|5|Africa/Cairo|ar_EG
-ZA|South Africa,RSA,Suid-Afrika|27|0|7+8|en|Cape Town,Durban|####|9|Africa/Johannesburg|en_ZA
+EG|Egypt,EGY|20|0|10+8|ar|Cairo,Alexandria|#####|5|Africa/Cairo|ar_EG
+ZA|South Africa,ZAF|27|0|7+8|en|Cape Town,Durban|####|9|Africa/Johannesburg|en_ZA
 NG|Nigeria,NGA|234|0|80+8|en|Lagos,Abuja|######|6|Africa/Lagos|en_NG
 KE|Kenya,KEN|254|0|7+8|en|Nairobi,Mombasa|#####|4|Africa/Nairobi|en_KE
 MA|Morocco,Maroc|212|0|65+7|ar|Casablanca,Rabat|#####|4|Africa/Casablanca|fr_MA
 HK|Hong Kong,Hong Kong SAR|852||61+6|zh|Kowloon,Central||6|Asia/Hong_Kong|en_HK
-TW|Taiwan,Taiwan R.O.C.|886|0|9+8|zh|Taipei,Kaohsiung|#####|6|Asia/Taipei|zh_TW
-CN|China,PRC,People's Republic of China|86|0|131+8|zh|Shanghai,Shenzhen|######|12|Asia/Shanghai|zh_CN
+TW|Taiwan,TWN|886|0|9+8|zh|Taipei,Kaohsiung|#####|6|Asia/Taipei|zh_TW
+CN|China,PRC|86|0|131+8|zh|Shanghai,Shenzhen|######|12|Asia/Shanghai|zh_CN
 """
 _CANADIAN_AREAS = ("416", "604", "403", "514", "613")
 
