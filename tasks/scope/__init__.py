@@ -1,0 +1,1 @@
+"""Whose data left: from event logs to records, fields, people, where they live and what was shown."""

@@ -1,0 +1,227 @@
+"""Which call ran which query: the query log names no user and no row count, only session and login.
+
+Within a session each query text is paired with the nearest call that could have run it. A query without a call
+is kept (it may have run inside a composite request). A call without a query text takes the last one in its
+session that reads the same object, since the log may hold a text only once; failing that the whole object.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from tasks.scope.attribution import Attribution
+from tasks.scope.calls import Call, CallKind
+from tasks.scope.logs import column
+from tasks.scope.queries import Asked, understand, whole_object
+from tasks.scope.shape import OrgShape
+
+NEAR = timedelta(
+    seconds=30
+)  # a bulk job may start this long after its query was logged, or the other way round
+
+
+@dataclass(slots=True)
+class Ask:
+    """One run of one query."""
+
+    asked: Asked
+    at: datetime
+    credential: str
+    certain: bool  # the call is the suspects' beyond doubt, and it succeeded
+    rows: int | None = None  # observed, over all its pages
+    all_rows: bool = False
+    source: str = ""  # which log and kind of call
+    session: str = ""
+    user: str = ""
+
+
+@dataclass(slots=True)
+class Matched:
+    """All runs of queries, reads of single records, and what could not be resolved."""
+
+    asks: list[Ask] = field(default_factory=list)
+    records: list[Call] = field(default_factory=list)
+    unresolved: list[Call] = field(default_factory=list)
+    recon: int = 0
+    writes: int = 0
+    refused: int = 0
+    queries: dict[str, Asked] = field(default_factory=dict)  # by digest
+    reports: list[str] = field(default_factory=list)  # report and list-view ids in the query log
+
+
+@dataclass(slots=True)
+class _Text:
+    asked: Asked
+    at: datetime
+    certain: bool
+    user: str
+    taken: bool = False
+
+
+def match(attribution: Attribution, calls: Iterable[Call], shape: OrgShape) -> Matched:
+    """Pair the suspects' query texts with their calls."""
+    out = Matched()
+    texts = _texts(attribution, shape, out)
+    by_session: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        _sort(call, by_session, out)
+    for session in sorted(set(by_session) | set(texts)):
+        _session(by_session.get(session, []), texts.get(session, []), shape, out, session)
+    out.asks.sort(key=lambda ask: ask.at)
+    return out
+
+
+def _sort(call: Call, by_session: dict[str, list[Call]], out: Matched) -> None:
+    if call.kind in (CallKind.QUERY, CallKind.PAGE, CallKind.BULK):
+        by_session[call.session].append(call)
+    elif call.kind is CallKind.FAILED:
+        out.refused += 1
+        by_session[call.session].append(call)
+    elif call.kind is CallKind.RECORD:
+        out.records.append(call)
+    elif call.kind is CallKind.RECON:
+        out.recon += 1
+    elif call.kind is CallKind.WRITE:
+        out.writes += 1
+    elif call.rows != 0:
+        out.unresolved.append(call)
+
+
+def _texts(attribution: Attribution, shape: OrgShape, out: Matched) -> dict[str, list[_Text]]:
+    rows = attribution.of_type("UniqueQuery")
+    found: dict[str, list[_Text]] = defaultdict(list)
+    if rows.empty:
+        return found
+    understood: dict[str, Asked] = {}
+    table = zip(
+        rows["at"],
+        rows["certain"],
+        rows["session"],
+        rows["user"],
+        column(rows, "QUERY_IDENTIFIER"),
+        column(rows, "QUERY_TYPE"),
+        strict=True,
+    )
+    for at, certain, session, user, text, kind in table:
+        if kind.casefold() in ("report", "filter") and " " not in text.strip():
+            out.reports.append(text.strip())
+            continue
+        if text not in understood:
+            understood[text] = understand(text, shape)
+            out.queries[understood[text].digest] = understood[text]
+        found[session].append(_Text(understood[text], _moment(at), bool(certain), str(user)))
+    return found
+
+
+def _moment(at: pd.Timestamp) -> datetime:
+    return (
+        at.to_pydatetime() if not pd.isna(at) else datetime.max.replace(tzinfo=pd.Timestamp(0, tz="UTC").tz)
+    )
+
+
+def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matched, session: str) -> None:
+    starts = [call for call in calls if call.kind is not CallKind.PAGE]
+    asks: list[Ask] = []
+    pending: list[Call] = []
+    for call, text in _pairs(starts, texts):
+        if text is None:
+            pending.append(call)
+        else:
+            text.taken = True
+            if call.kind is not CallKind.FAILED:
+                asks.append(_ask(call, text.asked))
+    for call in pending:
+        if call.kind is not CallKind.FAILED:
+            asks.append(_unpaired(call, texts, shape))
+    asks.sort(key=lambda ask: ask.at)
+    _add_pages(asks, [call for call in calls if call.kind is CallKind.PAGE], out)
+    for text in texts:
+        if not text.taken:
+            lonely = Ask(text.asked, text.at, f"session:{session[:6]}", False, source="query log alone")
+            lonely.session, lonely.user = session, text.user
+            asks.append(lonely)
+    out.asks.extend(asks)
+
+
+def _pairs(calls: Sequence[Call], texts: Sequence[_Text]) -> list[tuple[Call, _Text | None]]:
+    """Each call with the nearest free text that fits it, calls in their order."""
+    pairs: list[tuple[Call, _Text | None]] = []
+    texts = sorted(texts, key=lambda text: text.at)
+    first = 0
+    taken = [False] * len(texts)
+    for call in sorted(calls, key=lambda call: call.at):
+        while first < len(texts) and (taken[first] or texts[first].at < call.at - NEAR):
+            first += 1
+        best, distance = None, NEAR
+        for index in range(first, len(texts)):
+            text = texts[index]
+            if text.at > call.at + NEAR:
+                break
+            gap = abs(text.at - call.at)
+            if not taken[index] and gap <= distance and _fits(call, text.asked):
+                if best is not None and gap == distance:
+                    continue
+                best, distance = index, gap
+            if best is not None and text.at > call.at:
+                break
+        if best is not None:
+            taken[best] = True
+        pairs.append((call, texts[best] if best is not None else None))
+    return pairs
+
+
+def _fits(call: Call, asked: Asked) -> bool:
+    if call.kind is CallKind.FAILED:
+        return call.path.endswith(("query", "queryAll"))
+    if call.kind is CallKind.BULK and asked.aggregate:
+        return False
+    return not call.entity or not asked.object or call.entity.casefold() == asked.object.casefold()
+
+
+def _ask(call: Call, asked: Asked) -> Ask:
+    return Ask(
+        asked,
+        call.at,
+        call.credential,
+        call.certain,
+        call.rows,
+        call.all_rows,
+        call.kind.value,
+        call.session,
+        call.user,
+    )
+
+
+def _unpaired(call: Call, texts: Sequence[_Text], shape: OrgShape) -> Ask:
+    """A call whose text is not in the log at its time."""
+    earlier = [t for t in texts if t.at <= call.at + NEAR and _fits(call, t.asked) and call.entity]
+    if earlier:
+        ask = _ask(call, max(earlier, key=lambda text: text.at).asked)
+    else:
+        ask = _ask(call, whole_object(call.entity, "the query text is not in the logs", shape))
+    ask.certain = False
+    return ask
+
+
+def _add_pages(asks: Sequence[Ask], pages: Iterable[Call], out: Matched) -> None:
+    """A later page belongs to the last query before it in the session that reads the same object."""
+    for page in pages:
+        before = [
+            ask
+            for ask in asks
+            if ask.at <= page.at
+            and ask.source == CallKind.QUERY.value
+            and not ask.asked.aggregate
+            and (not page.entity or page.entity.casefold() == ask.asked.object.casefold())
+        ]
+        if before:
+            ask = before[-1]
+            if ask.rows is not None and page.rows is not None:
+                ask.rows += page.rows
+        elif page.rows != 0:
+            out.unresolved.append(page)
