@@ -24,7 +24,7 @@ import uvicorn
 
 from deployments.lab.salesforce.clock import Clock
 from deployments.lab.salesforce.data import generate
-from deployments.lab.salesforce.identities import Identities, make_organization
+from deployments.lab.salesforce.identities import Identities, organization_id
 from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.server import Server
 from deployments.lab.salesforce.store import Store
@@ -52,7 +52,7 @@ def build(folder: Path, *, seed: int, contacts: int, log_delay_s: float) -> tupl
     clock = Clock()
     store = Store(folder / "org.db", clock.now)
     generate(store, seed=seed, contacts=contacts, now=clock.now())
-    org = Org(folder, store, clock, make_organization(store), log_delay_s)
+    org = Org(folder, store, clock, organization_id(store), log_delay_s)
     return org, Identities(org, seed).make()
 
 

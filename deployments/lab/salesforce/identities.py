@@ -1,4 +1,6 @@
-"""Who and what may log in to the org at start: apps, integration users, the responder, the break-glass admin.
+"""Which apps may log in to the org at start, as whom, and what they were granted.
+
+Users, profiles and permission sets come with the data; here they get apps, keys, passwords and tokens.
 
 `support-chat@lab.example` is the integration user whose grants will be stolen, with 2,599 other users' grants
 to the same app. `erp-sync@lab.example` is a second integration that must keep working through a response.
@@ -19,7 +21,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from deployments.lab.salesforce.org import API_VERSION, Org
-from deployments.lab.salesforce.schema import PERMISSIONS
 from deployments.lab.salesforce.store import Store
 
 STOLEN_APP, RESPONDER_APP, ERP_APP, ADMIN_APP = "Support Chat", "Leak Response", "ERP Sync", "Admin Console"
@@ -27,19 +28,9 @@ INTEGRATION_USER = "support-chat@lab.example"
 RESPONDER_USER = "leak-response@lab.example"
 ERP_USER = "erp-sync@lab.example"
 ADMIN_USER = "admin@lab.example"
+BREAK_GLASS_USER = "break-glass@lab.example"
 GRANTS = 2600  # more than the 2,500 that one OauthToken query can show
 
-# Exactly what the response needs, and reading every record and field for scoping.
-RESPONDER_PERMISSIONS = (
-    "ApiEnabled", "ViewSetup", "CustomizeApplication", "ManageUsers", "ManageInternalUsers",
-    "AssignPermissionSets", "ManageProfilesPermissionsets", "ResetPasswords", "ViewEventLogFiles",
-    "ViewEventLogObjectData", "ViewRealTimeEventMonitoringData", "ViewAllData", "ViewAllFieldsGlobal",
-)  # fmt: skip
-# Far too much, as such apps often ask for.
-INTEGRATION_PERMISSIONS = (
-    "ApiEnabled", "ViewAllData", "ViewAllFieldsGlobal", "ViewAllUsers", "ViewSetup", "ExportReport",
-    "RunReports", "QueryAllFiles",
-)  # fmt: skip
 ERP_OBJECTS = ("Account", "Contact", "Order", "OrderItem", "Product2")
 
 
@@ -59,27 +50,8 @@ class _Draw:
         return "".join(self.random.choices("0123456789ABCDEF", k=64))
 
 
-def make_organization(store: Store) -> str:
-    """The Organization's id; made where the data generator has made none."""
-    row = store.read().execute("SELECT Id FROM Organization LIMIT 1").fetchone()
-    if row:
-        return str(row[0])
-    (made,) = store.insert(
-        "Organization",
-        [
-            {
-                "Name": "Lab Retail",
-                "OrganizationType": "Enterprise Edition",
-                "InstanceName": "LAB1",
-                "IsSandbox": 0,
-                "FiscalYearStartMonth": 1,
-                "TimeZoneSidKey": "Europe/Berlin",
-                "DefaultLocaleSidKey": "en_US",
-                "LanguageLocaleKey": "en_US",
-            }
-        ],
-    )
-    return str(made)
+def organization_id(store: Store) -> str:
+    return str(store.read().execute("SELECT Id FROM Organization LIMIT 1").fetchone()[0])
 
 
 class Identities:
@@ -88,73 +60,53 @@ class Identities:
     def __init__(self, org: Org, seed: int) -> None:
         self._org = org
         self._draw = _Draw(random.Random(seed))  # noqa: S311 - a lab's own throw-away secrets, repeatable
-        self._admin_profile = self._profile("System Administrator", custom=False, permissions=PERMISSIONS)
-        self._integration_profile = self._profile("Integration", custom=True, permissions=())
 
     # --- building blocks -------------------------------------------------------------------------
 
-    def _profile(self, name: str, *, custom: bool, permissions: tuple[str, ...]) -> str:
-        db = self._org.store.read()
-        row = db.execute("SELECT Id FROM Profile WHERE Name=?", (name,)).fetchone()
+    def _permission_set(self, label: str, permissions: tuple[str, ...] = ()) -> str:
+        """The permission set of that name, made when the data has none."""
+        name = label.replace(" ", "_")
+        row = self._org.store.read().execute("SELECT Id FROM PermissionSet WHERE Name=?", (name,)).fetchone()
         if row:
             return str(row[0])
-        on = dict.fromkeys(permissions, 1)
-        (made,) = self._org.store.insert(
-            "Profile", [{"Name": name, "UserType": "Standard", "IsCustom": int(custom), **on}]
-        )
-        self._org.store.insert(
-            "PermissionSet",
-            [
-                {
-                    "Name": f"X{made}",
-                    "Label": made,
-                    "IsOwnedByProfile": 1,
-                    "IsCustom": int(custom),
-                    "Type": "Profile",
-                    "ProfileId": made,
-                    **on,
-                }
-            ],
-        )
-        return str(made)
+        on = {f"Permissions{one}": 1 for one in permissions}
+        made = {"Name": name, "Label": label, "IsCustom": 1, "IsOwnedByProfile": 0, "Type": "Regular", **on}
+        return str(self._org.store.insert("PermissionSet", [made])[0])
 
-    def _permission_set(self, label: str, permissions: tuple[str, ...]) -> str:
-        on = {f"Permissions{name}": 1 for name in permissions}
-        row = {
-            "Name": label.replace(" ", "_"),
-            "Label": label,
-            "IsCustom": 1,
-            "IsOwnedByProfile": 0,
-            "Type": "Regular",
-            **on,
-        }
-        (made,) = self._org.store.insert("PermissionSet", [row])
-        return str(made)
+    def _user(self, username: str) -> str:
+        found = self._org.user_by_name(username)
+        if found is None:
+            raise LookupError(f"the data has no user {username}")
+        return found
 
-    def _user(self, username: str, last_name: str, profile_id: str) -> str:
-        known = self._org.user_by_name(username)
-        row = {
+    def _new_user(self, username: str, last_name: str) -> str:
+        """A user like the integration user: same profile, same settings."""
+        like = self._org.store.get("User", self._user(INTEGRATION_USER)) or {}
+        same = (
+            "ProfileId",
+            "UserType",
+            "TimeZoneSidKey",
+            "LocaleSidKey",
+            "LanguageLocaleKey",
+            "EmailEncodingKey",
+        )
+        row = {name: like[name] for name in same} | {
             "Username": username,
             "LastName": last_name,
             "Email": username,
             "Alias": username[:8],
-            "CommunityNickname": username.partition("@")[0],
             "IsActive": 1,
-            "ProfileId": profile_id,
-            "UserType": "Standard",
-            "TimeZoneSidKey": "Europe/Berlin",
-            "LocaleSidKey": "en_US",
-            "LanguageLocaleKey": "en_US",
-            "EmailEncodingKey": "UTF-8",
         }
-        if known:
-            self._org.store.update("User", known, {"ProfileId": profile_id, "IsActive": 1})
-            return known
         return str(self._org.store.insert("User", [row])[0])
 
     def _assign(self, user_id: str, set_id: str) -> None:
-        row = {"AssigneeId": user_id, "PermissionSetId": set_id, "IsActive": 1}
-        self._org.store.insert("PermissionSetAssignment", [row])
+        held = self._org.store.read().execute(
+            "SELECT 1 FROM PermissionSetAssignment WHERE AssigneeId=? AND PermissionSetId=?",
+            (user_id, set_id),
+        )
+        if held.fetchone() is None:
+            row = {"AssigneeId": user_id, "PermissionSetId": set_id, "IsActive": 1}
+            self._org.store.insert("PermissionSetAssignment", [row])
 
     def _app(
         self,
@@ -204,15 +156,13 @@ class Identities:
         responder_key, responder_public = _key_pair(folder / "keys" / "responder.pem")
         admin_key, admin_public = _key_pair(folder / "keys" / "admin.pem")
 
-        admin = self._user(ADMIN_USER, "Break-Glass Admin", self._admin_profile)
-        responder = self._user(RESPONDER_USER, "Leak Response", self._integration_profile)
-        integration = self._user(INTEGRATION_USER, "Support Chat Integration", self._integration_profile)
-        erp = self._user(ERP_USER, "ERP Sync Integration", self._integration_profile)
-
-        responder_set = self._permission_set("Leak Response", RESPONDER_PERMISSIONS)
-        integration_set = self._permission_set("Support Chat Integration", INTEGRATION_PERMISSIONS)
-        erp_set = self._permission_set("ERP Sync Integration", ("ApiEnabled",))
-        admin_set = self._permission_set("Admin Console", ())
+        admin, responder = self._user(ADMIN_USER), self._user(RESPONDER_USER)
+        integration = self._user(INTEGRATION_USER)
+        erp = self._new_user(ERP_USER, "ERP Sync")
+        responder_set = self._permission_set("Leak Response Responder")
+        integration_set = self._permission_set("Support Chat Integration")
+        erp_set = self._permission_set("ERP Sync", ("ApiEnabled",))
+        admin_set = self._permission_set("Admin Console")
         for user_id, set_id in (
             (responder, responder_set),
             (integration, integration_set),
@@ -302,55 +252,21 @@ class Identities:
 
     def _grants(self, integration: str) -> dict[str, str]:
         """Refresh tokens of the stolen app by username, the integration user's first."""
-        own = {INTEGRATION_USER, RESPONDER_USER, ERP_USER, ADMIN_USER}
-        users = self._employees(GRANTS - 1, own)
+        others = self._org.store.read().execute(
+            "SELECT Username,Id FROM User WHERE IsActive=1 AND UserType<>'Guest'"
+            " AND Username NOT IN (?,?,?,?,?) ORDER BY Id LIMIT ?",
+            (INTEGRATION_USER, RESPONDER_USER, ERP_USER, ADMIN_USER, BREAK_GLASS_USER, GRANTS - 1),
+        )
         app = self._org.apps.by_name(STOLEN_APP)
         if app is None:
             raise LookupError(STOLEN_APP)
         now = self._org.clock.now()
         tokens: dict[str, str] = {}
-        for username, user_id in [(INTEGRATION_USER, integration), *users]:
+        for username, user_id in [(INTEGRATION_USER, integration), *others]:
             since = timedelta(days=self._draw.random.uniform(5, 400))
             tokens[username] = self._org.sessions.grant(app, user_id, created=now - since).refresh_token
         self._org.sessions.flush()
         return tokens
-
-    def _employees(self, count: int, without: set[str]) -> list[tuple[str, str]]:
-        """So many active standard users, made where there are too few."""
-        rows = (
-            self._org.store.read()
-            .execute("SELECT Username,Id FROM User WHERE IsActive=1 AND UserType='Standard' ORDER BY Id")
-            .fetchall()
-        )
-        found = [(str(r[0]), str(r[1])) for r in rows if r[0] not in without][:count]
-        missing = count - len(found)
-        if missing > 0:
-            profile = self._profile(
-                "Employee", custom=True, permissions=("PermissionsLightningExperienceUser",)
-            )
-            names = [f"employee{n:04d}@lab.example" for n in range(1, missing + 1)]
-            made = self._org.store.insert("User", [_employee(name, profile) for name in names])
-            found += list(zip(names, made, strict=True))
-            self._complete_logins()
-        return found
-
-
-def _employee(username: str, profile_id: str) -> dict[str, Any]:
-    local = username.partition("@")[0]
-    return {
-        "Username": username,
-        "FirstName": "Employee",
-        "LastName": local.removeprefix("employee"),
-        "Email": username,
-        "Alias": local[-8:],
-        "IsActive": 1,
-        "ProfileId": profile_id,
-        "UserType": "Standard",
-        "TimeZoneSidKey": "Europe/Berlin",
-        "LocaleSidKey": "en_US",
-        "LanguageLocaleKey": "en_US",
-        "EmailEncodingKey": "UTF-8",
-    }
 
 
 def _key_pair(path: Path) -> tuple[Path, str]:

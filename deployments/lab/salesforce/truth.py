@@ -53,7 +53,7 @@ class Truth:
             self._db.executemany(
                 "INSERT INTO serve(at,credential,object,fields,ids) VALUES (?,?,?,?,?)",
                 [
-                    (when, credential, name, self._field_set(fields), " ".join(ids))
+                    (when, credential, name, self._field_set(fields), " ".join(dict.fromkeys(ids)))
                     for (name, fields), ids in groups.items()
                 ],
             )
