@@ -10,6 +10,7 @@ import pytest
 from deployments.lab.aws.server import Aws
 from deployments.lab.aws.world import AwsWorld
 from deployments.lab.aws.world import seed as seed_aws
+from deployments.lab.lab import Lab
 from deployments.lab.postgres import Postgres
 from deployments.lab.slack.server import Slack
 from deployments.lab.vault import Vault
@@ -22,6 +23,13 @@ def incident_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("LEAK_RESPONSE_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The whole lab, small, started once. A test that contains or breaks something starts its own."""
+    with Lab.start(tmp_path_factory.mktemp("lab"), contacts=300, log_delay_s=1.0) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

