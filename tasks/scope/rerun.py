@@ -288,11 +288,11 @@ def _same_moment(
     deleted: pd.Series[bool],
 ) -> Iterator[tuple[pd.Series[bool], list[Ask]]]:
     """Runs between which nothing came or went share one answer: a thousand runs are judged a few times."""
-    marks = pd.concat([created, modified[deleted]]).dropna().sort_values().to_numpy()
+    marks = pd.DatetimeIndex(pd.concat([created, modified[deleted]]).dropna()).sort_values()
     groups: dict[tuple[int, bool], list[Ask]] = {}
     for ask in sorted(asks, key=lambda ask: ask.at):
-        stamp = pd.Timestamp(ask.at).tz_convert("UTC").tz_localize(None).to_numpy()
-        groups.setdefault((int(marks.searchsorted(stamp, side="right")), ask.all_rows), []).append(ask)
+        place = int(marks.searchsorted(pd.Timestamp(ask.at), side="right"))
+        groups.setdefault((place, ask.all_rows), []).append(ask)
     for (_, all_rows), same in groups.items():
         at = pd.Timestamp(same[0].at)
         there = created.isna() | (created <= at)

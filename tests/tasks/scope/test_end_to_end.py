@@ -1,0 +1,197 @@
+"""A small real attack on the twin; what scoping finds is compared with what the twin served, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from blocks.systems import Systems
+from blocks.vault import VaultServer
+from tasks.incident import Incident, IncidentFolder, Phase, ScopeSummary, Suspect, SuspectKind, Window
+from tasks.scope.exposure import affected_records, affected_subjects, exposures, runs
+from tasks.scope.run import scope
+from tests.tasks.scope.conftest import Thief, Twin
+
+
+class Notes:
+    """A ledger that only remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[dict[str, Any]] = []
+
+    def attempt(self, phase: Phase, action: str, target: str, **details: Any) -> str:
+        return "1"
+
+    def result(self, attempt_id: str, outcome: str, **details: Any) -> None:
+        pass
+
+    def note(self, phase: Phase, action: str, target: str, **details: Any) -> None:
+        self.notes.append({"phase": phase, "action": action, **details})
+
+    def entries(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.notes)
+
+    def open_attempts(self) -> list[Mapping[str, Any]]:
+        return []
+
+
+@dataclass
+class Scoped:
+    summary: ScopeSummary
+    folder: IncidentFolder
+    truth: list[dict[str, Any]]
+    ledger: Notes
+
+    def served(self) -> set[tuple[str, str]]:
+        return {(line["object"], line["record_id"]) for line in self.truth}
+
+    def found(self, *, certain: bool = False) -> set[tuple[str, str]]:
+        return set(affected_records(self.folder, certain=certain).itertuples(index=False, name=None))
+
+
+def systems_of(twin: Twin) -> Systems:
+    """The org, and a Vault that does not answer: scoping must not need it."""
+    vault = VaultServer(addr="http://127.0.0.1:9", role_id="none", secret_id=["env:NO_SUCH_SECRET"])
+    unused = cast(Any, None)
+    return Systems(twin.org, vault, aws=unused, slack=unused, evidence=unused, plan=unused)
+
+
+def scoped(twin: Twin, home: Path, since: datetime, suspects: tuple[Suspect, ...] | None = None) -> Scoped:
+    now = datetime.now(UTC)
+    suspects = suspects or (Suspect(SuspectKind.CONNECTED_APP, "Support Chat"),)
+    incident = Incident("test-1", "an app's tokens leaked", suspects, Window(since), now, now, "lab")
+    folder = IncidentFolder.of(incident.id, home)
+    ledger = Notes()
+    summary = scope(incident, systems_of(twin), folder, ledger, now=now, wait_s=30)
+    return Scoped(summary, folder, twin.truth(since), ledger)
+
+
+def start() -> datetime:
+    """Logs and truth keep milliseconds."""
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=0)
+
+
+@pytest.fixture(scope="module")
+def attack(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Scoped:
+    """REST paging, bulk exports whose jobs are deleted, single reads, counts, and a colleague who did nothing."""
+    since = start()
+    thief = Thief(twin)
+    for path in ("sobjects", "sobjects/Case/describe", "limits"):
+        assert thief.call("GET", path).ok
+    for name in ("Account", "Contact", "User", "Case"):
+        thief.query(f"SELECT COUNT() FROM {name}")
+    thief.query("SELECT MailingCountry, COUNT(Id) n FROM Contact GROUP BY MailingCountry")
+    assert len(thief.query("SELECT Id, Name, Email FROM Contact WHERE CreatedDate < TOMORROW")) == 2500
+    assert thief.export("SELECT Id, Subject, Description, SuppliedEmail, ContactId FROM Case")
+    assert thief.export("SELECT Id, Account.Name, LastName FROM Contact WHERE AccountId != null")
+    leads = thief.query("SELECT Id, Email FROM Lead LIMIT 5000")
+    orders = thief.query(
+        "SELECT Id, (SELECT Id, Quantity FROM OrderItems) FROM Order WHERE TotalAmount > 100"
+    )
+    assert leads
+    assert orders
+    for record in thief.query("SELECT Id FROM Loyalty_Member__c ORDER BY Id LIMIT 3"):
+        assert thief.call("GET", f"sobjects/Loyalty_Member__c/{record['Id']}").ok
+    assert thief.call("GET", "sobjects/Contact/003000000000000AAA").status_code == 404
+    assert thief.call("GET", "query", params={"q": "SELECT Nonsense FROM Contact"}).status_code == 400
+    erp = twin.told["erp"]
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": erp["consumer_key"],
+        "client_secret": erp["consumer_secret"],
+    }
+    innocent = Thief.__new__(Thief)
+    innocent.told, innocent.http = thief.told, type(thief.http)()
+    innocent.http.verify, innocent.http.trust_env = thief.http.verify, False
+    token = innocent.http.post(f"{twin.told['url']}/services/oauth2/token", data=form, timeout=30).json()
+    innocent.http.headers["Authorization"] = f"Bearer {token['access_token']}"
+    assert innocent.query("SELECT Id, Name FROM Product2")
+    return scoped(twin, tmp_path_factory.mktemp("home"), since)
+
+
+def test_every_record_that_was_served_is_found_and_no_other(attack: Scoped) -> None:
+    served, found = attack.served(), attack.found()
+    assert len(served) > 5000
+    assert (len(served - found), len(found - served)) == (0, 0)
+    assert attack.summary.records.upper == len(served)
+
+
+def test_every_field_that_was_served_is_named(attack: Scoped) -> None:
+    named: dict[tuple[str, str], set[str]] = {}
+    for row in exposures(attack.folder)[["object", "record_id", "fields"]].itertuples(index=False):
+        named.setdefault((row.object, row.record_id), set()).update(row.fields.lower().split(","))
+    for line in attack.truth:
+        served = {field.lower() for field in line["fields"]}
+        assert served - {"id"} <= named[line["object"], line["record_id"]], line["object"]
+
+
+def test_every_person_is_found_with_their_residence_and_no_other(attack: Scoped, twin: Twin) -> None:
+    persons = {(p["object"], p["record_id"]): (p["person"], p["residence"]) for p in twin.lines("persons")}
+    truth = {persons[record] for record in attack.served() if record in persons}
+    subjects = affected_subjects(attack.folder)
+    pairs = {(row.subject, persons[row.object, row.record_id][0]) for row in subjects.itertuples(index=False)}
+    assert len(pairs) == len(truth) == subjects["subject"].nunique() == attack.summary.subjects.upper
+    wanted = pd.Series([residence for _, residence in truth]).value_counts().to_dict()
+    assert {code: bounds.upper for code, bounds in attack.summary.by_residence.items()} == wanted
+
+
+def test_what_is_certain_is_true_and_the_bounds_hold(attack: Scoped) -> None:
+    assert attack.found(certain=True) <= attack.served()
+    summary = attack.summary
+    assert summary.records.lower <= len(attack.served()) <= summary.records.upper
+    # Nothing was changed, cut off or limited: all of it is certain.
+    assert summary.records.lower == summary.records.upper
+    assert summary.subjects.lower == summary.subjects.upper
+
+
+def test_observed_and_rerun_rows_are_told_for_every_run(attack: Scoped) -> None:
+    table = runs(attack.folder)
+    bulk = table[table["source"] == "bulk job"]
+    assert len(bulk) == 2
+    assert (bulk["difference"] == 0).all()
+    assert (table.loc[table["object"] == "Contact", "note"] == "aggregate only").sum() == 2
+
+
+def test_the_kinds_of_data_are_named(attack: Scoped) -> None:
+    assert {"contact", "name", "order_history"} <= set(attack.summary.by_category)
+    assert attack.summary.by_category["contact"].upper <= attack.summary.subjects.upper
+
+
+def test_coverage_says_what_was_there_and_what_was_not(attack: Scoped) -> None:
+    by_source = {line.source: line for line in attack.summary.coverage}
+    for kind in ("RestApi", "BulkApi2", "UniqueQuery", "ApiTotalUsage", "Login"):
+        line = by_source[f"EventLogFile {kind}"]
+        assert line.present
+        assert line.events
+        assert "not yet complete" not in line.statement
+    assert not by_source["EventLogFile Report"].present
+    assert not by_source["CloudTrail and S3 access logs"].present
+    assert by_source["the suspects' other calls"].statement.startswith("3 calls that show no record")
+
+
+def test_the_originals_are_kept_with_their_hashes(attack: Scoped) -> None:
+    import hashlib
+    import json
+
+    logs = attack.folder.path / "logs"
+    manifest = json.loads((logs / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest
+    for entry in manifest.values():
+        assert hashlib.sha256((logs / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+
+
+def test_no_personal_data_in_what_is_shown(attack: Scoped) -> None:
+    shown = attack.folder.scope.read_text(encoding="utf-8") + repr(attack.ledger.notes)
+    for name in ("exposures", "subjects", "runs", "joins", "subject_keys"):
+        shown += pd.read_parquet(attack.folder.path / "exposure" / f"{name}.parquet").to_csv()
+    assert "@" not in shown.replace("@lab.example", "")
+    assert attack.ledger.notes[0]["records"] == {
+        "lower": attack.summary.records.lower,
+        "upper": attack.summary.records.upper,
+    }
