@@ -52,6 +52,8 @@ def own_answer(
             return "application/xml", _retention_xml(operation)
         case "sts", "GetSessionToken" | "GetFederationToken":
             return "text/xml", _session_xml(principal, operation)
+        case "sts", "GetCallerIdentity":
+            return "text/xml", _identity_xml(principal)
     return None
 
 
@@ -225,4 +227,14 @@ def _session_xml(principal: Principal, operation: Operation) -> bytes:
         f"<Expiration>{session.expires_at.strftime('%Y-%m-%dT%H:%M:%SZ')}</Expiration></Credentials>{user}"
         f"</{name}Result><ResponseMetadata><RequestId>{secrets.token_hex(16)}</RequestId></ResponseMetadata>"
         f"</{name}Response>"
+    ).encode()
+
+
+def _identity_xml(principal: Principal) -> bytes:
+    """moto does not know whose the sessions above are, and answers with an example."""
+    return (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        f"<Arn>{principal.arn}</Arn><UserId>{principal.user_id}</UserId><Account>{ACCOUNT}</Account>"
+        f"</GetCallerIdentityResult><ResponseMetadata><RequestId>{secrets.token_hex(16)}</RequestId>"
+        "</ResponseMetadata></GetCallerIdentityResponse>"
     ).encode()

@@ -56,12 +56,20 @@ class Aws:
         process.wait_until(server._ready)
         return server
 
-    def client(self, service: str, key_id: str = "", secret: str = "", token: str | None = None) -> Any:
+    def client(
+        self,
+        service: str,
+        key_id: str = "",
+        secret: str = "",
+        token: str | None = None,
+        *,
+        region: str = REGION,
+    ) -> Any:
         """A boto3 client that takes nothing from the environment; the administrator's without a key."""
         session = boto3.session.Session()
         return session.client(
             service,
-            region_name=self.region,
+            region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id=key_id or self.admin_key_id,
             aws_secret_access_key=secret or self.admin_secret,
