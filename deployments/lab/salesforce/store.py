@@ -27,17 +27,19 @@ Row = dict[str, Any]
 _SQL_TYPES = {"boolean": "INTEGER", "int": "INTEGER", "double": "REAL", "currency": "REAL", "percent": "REAL"}
 _EXACT = {"id", "reference", "datetime", "date", "base64", "encryptedstring"}
 _UNINDEXED = {
-    "OwnerId",
-    "CreatedById",
-    "LastModifiedById",
-    "ShipToContactId",
-    "ReportsToId",
-    "WhatId",
-    "ManagerId",
-}
+    "OwnerId", "CreatedById", "LastModifiedById", "ShipToContactId", "ReportsToId", "WhatId", "ManagerId",
+    "Product2Id", "RelatedToId", "EntityDefinitionId", "BusinessOwnerId",
+}  # fmt: skip
 _INDEXED_TYPES = {"email", "reference"}
-_INDEXED_NAMES = {"CreatedDate", "Username", "SuppliedEmail", "SystemModstamp"}
-_MODSTAMP_ONLY = {"Contact", "Case", "Lead", "Account", "User"}  # where callers poll by SystemModstamp
+# Ids rise with CreatedDate, so only what is asked for by date alone has an index on it.
+_DATED = {("Contact", "CreatedDate"), ("Case", "CreatedDate"), ("Case", "SystemModstamp")}
+# Kept narrow, since every record about a person has a row; `_person` is the view to read.
+_TRUTH = (
+    "CREATE TABLE _about (object TEXT NOT NULL, record_id TEXT NOT NULL, person INTEGER NOT NULL)",
+    "CREATE TABLE _lives (person INTEGER PRIMARY KEY, residence TEXT NOT NULL)",
+    "CREATE VIEW _person AS SELECT object, record_id, printf('P%08d', person) AS person_id, residence"
+    " FROM _about JOIN _lives USING (person)",
+)
 
 
 class Store:
@@ -195,11 +197,12 @@ class Store:
             self._writer.execute("PRAGMA synchronous=OFF")
             self._writer.execute("PRAGMA cache_size=-262144")
             self._writer.execute("PRAGMA temp_store=MEMORY")
+            self._writer.execute("PRAGMA threads=2")
             for name in _index_names(self._writer):
                 self._writer.execute(f'DROP INDEX "{name}"')
-            yield
+            with self.write():
+                yield
             self._create_indexes()
-            self._writer.execute("PRAGMA optimize")
             self._writer.execute("PRAGMA cache_size=-16384")
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=NORMAL")
@@ -264,10 +267,8 @@ class Store:
             for sobject in self.schema.objects.values():
                 connection.execute(_create_table(sobject))
             connection.execute("CREATE TABLE _counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL)")
-            connection.execute(
-                "CREATE TABLE _person (object TEXT NOT NULL, record_id TEXT NOT NULL,"
-                " person_id TEXT NOT NULL, residence TEXT NOT NULL)"
-            )
+            for statement in _TRUTH:
+                connection.execute(statement)
             self._create_indexes()
         for name in REIFIED:
             if name in self.schema.objects:
@@ -284,7 +285,6 @@ class Store:
                         f'CREATE INDEX "{sobject.name}.{field.name}" ON "{sobject.name}" ("{field.name}")'
                         f' WHERE "{field.name}" IS NOT NULL'
                     )
-        self._writer.execute('CREATE INDEX "_person.record" ON _person (record_id)')
 
 
 class _Reader(sqlite3.Connection):
@@ -297,9 +297,9 @@ class _Reader(sqlite3.Connection):
 def _indexed(sobject: SObject, field: Field) -> bool:
     if not field.stored or field.name in _UNINDEXED or (field.hidden and not field.name.endswith("Hash")):
         return False
-    if field.name == "SystemModstamp":
-        return sobject.name in _MODSTAMP_ONLY
-    return field.type in _INDEXED_TYPES or field.name in _INDEXED_NAMES or field.unique or field.external_id
+    if (sobject.name, field.name) in _DATED or field.unique or field.external_id:
+        return True
+    return field.type in _INDEXED_TYPES
 
 
 def _create_table(sobject: SObject) -> str:

@@ -29,8 +29,10 @@ from deployments.lab.salesforce.data.population import (
     People,
     addresses,
     completeness,
+    emails_where,
+    phones_where,
+    some,
     where_some,
-    written_email,
     written_name,
     written_phone,
 )
@@ -225,17 +227,18 @@ def contacts(
     roles = objects(
         f"{r}@{d}" if d else None for r, d in zip(draw.pick(ROLES, len(person)), firm[person], strict=True)
     )
-    email = where_some(email_here, written_email(draw, people.email[person]))
+    email = emails_where(draw, email_here, people.email[person])
     role_here = first & ~private_email[person]
     email[role_here] = roles[role_here]
-    mobile = where_some(
-        mobile_here, written_phone(draw, people.home[person], people.mobile[person], in_country)
-    )
+    mobile = phones_where(draw, mobile_here, people.home[person], people.mobile[person], in_country)
     junk = ~mobile_here & draw.chance(0.06, len(person))
     mobile[junk] = draw.pick(PLACEHOLDERS, int(junk.sum()))
     phone_here = first & draw.chance(0.1, len(person))
-    phone = where_some(
-        phone_here, written_phone(draw, people.home[person], people.second_phone[person], in_country)
+    phone = some(
+        phone_here,
+        lambda rows: written_phone(
+            draw, people.home[person[rows]], ctx.numbers.take(people.home[person[rows]]), in_country[rows]
+        ),
     )
     _share_phones(ctx, draw, people, person, phone, usable=first & email_here & ~phone_here)
     home_phone = _household_phones(ctx, draw, people, person, in_country, customers)
@@ -346,10 +349,8 @@ def leads(
                 ("[not provided]", *(f"{f} {t}" for f in FIRMS[:8] for t in TRADES[:4])), count
             ),
             **place.columns(""),
-            "Email": where_some(email, written_email(draw, people.email[person])),
-            "MobilePhone": where_some(
-                mobile, written_phone(draw, people.home[person], people.mobile[person], in_country)
-            ),
+            "Email": emails_where(draw, email, people.email[person]),
+            "MobilePhone": phones_where(draw, mobile, people.home[person], people.mobile[person], in_country),
             "LeadSource": draw.pick(SOURCES, count),
             "Status": draw.pick(
                 ("Open - Not Contacted", "Working - Contacted", "Closed - Not Converted"), count
@@ -385,7 +386,7 @@ def loyalty(ctx: Context, people: People, chosen: Plan, known: Contacts, strange
     email[olds:] |= ~mobile[olds:]
     second = linked & draw.chance(0.1, count)  # another address than the contact has
     addresses_used = people.email[person]
-    addresses_used[second] = people.second_email[person[second]]
+    addresses_used[second] = people.second_email(person[second])
     sure = people.sure[person] & (person >= len(known.has_email))
     place = addresses(draw, people.home[person], completeness(draw, count, sure))
     in_country = place.told != MISSING
@@ -404,10 +405,8 @@ def loyalty(ctx: Context, people: People, chosen: Plan, known: Contacts, strange
             "Contact__c": where_some(linked, contact),
             "First_Name__c": written_name(draw, people.first[person]),
             "Last_Name__c": written_name(draw, people.last[person]),
-            "Email__c": where_some(email, written_email(draw, addresses_used)),
-            "Mobile__c": where_some(
-                mobile, written_phone(draw, people.home[person], people.mobile[person], in_country)
-            ),
+            "Email__c": emails_where(draw, email, addresses_used),
+            "Mobile__c": phones_where(draw, mobile, people.home[person], people.mobile[person], in_country),
             "Birth_Date__c": where_some(draw.chance(0.7, count), birthdays(ctx.seed, len(people))[person]),
             "Country__c": country,
             "State__c": state,

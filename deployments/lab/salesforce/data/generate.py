@@ -118,7 +118,7 @@ def _generate(
         organisation.write_tooling(store)
         tell("truth")
         residence = ctx.residences.codes()
-        ctx.truth.write(store, len(everyone), residence)
+        ctx.truth.write(store, residence)
         tell("indexes")
         return _summary(ctx, residence)
     finally:

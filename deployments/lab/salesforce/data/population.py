@@ -6,7 +6,7 @@ domains are reserved ones (RFC 2606), so nothing here can reach anybody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -32,17 +32,17 @@ class People:
     sure: Mask  # whose address is complete, so that every place really occurs
     first: Objects
     last: Objects
+    full_name: Objects
     email: Objects
-    second_email: Objects
-    mobile: Objects  # national significant numbers
-    second_phone: Objects
+    mobile: Objects  # national significant number
 
     def __len__(self) -> int:
         return len(self.home)
 
-    @property
-    def full_name(self) -> Objects:
-        return objects(f"{f} {last}" for f, last in zip(self.first, self.last, strict=True))
+    def second_email(self, person: Ints) -> Objects:
+        """Another address of each of these people, as unique as the first."""
+        chosen = zip(self.email[person].tolist(), person.tolist(), strict=True)
+        return objects(f"{email[0]}_{number}@{DOMAINS[number % 7]}" for email, number in chosen)
 
 
 def together(parts: Sequence[People]) -> People:
@@ -133,7 +133,7 @@ def people(
         home, _ = homes(draw, count)
     first, last = _names(draw, home, paired)
     serial = range(first_number, first_number + count)
-    domain, other = draw.pick(DOMAINS, count), draw.pick(DOMAINS, count)
+    domain = draw.pick(DOMAINS, count)
     mail_first = {name: names.mail_part(name) for name in set(first.tolist())}
     mail_last = {name: names.mail_part(name) for name in set(last.tolist())}
     parts = list(
@@ -142,7 +142,6 @@ def people(
             [mail_last[name] for name in last.tolist()],
             serial,
             domain.tolist(),
-            other.tolist(),
             strict=True,
         )
     )
@@ -151,10 +150,9 @@ def people(
         sure=sure,
         first=first,
         last=last,
-        email=objects(f"{f}.{n}{i}@{d}" for f, n, i, d, _ in parts),
-        second_email=objects(f"{f[:1]}{n}_{i}@{o}" for f, n, i, _, o in parts),
+        full_name=objects([f"{f} {n}" for f, n in zip(first.tolist(), last.tolist(), strict=True)]),
+        email=objects([f"{f}.{n}{i}@{d}" for f, n, i, d in parts]),
         mobile=numbers.take(home),
-        second_phone=numbers.take(home),
     )
 
 
@@ -185,7 +183,7 @@ def written_email(draw: Draw, emails: Objects) -> Objects:
     style = draw.ints(20, len(emails)).tolist()
     tags = ("shop", "orders", "news", "2024", "returns")
     return objects(
-        _email(e, s, tags[s % 5]) if s < 6 and e else e for e, s in zip(emails, style, strict=True)
+        [_email(e, s, tags[s % 5]) if s < 6 else e for e, s in zip(emails.tolist(), style, strict=True)]
     )
 
 
@@ -209,7 +207,7 @@ def written_phone(draw: Draw, home: Ints, national: Objects, in_country: Mask) -
     style = draw.ints(6, len(home))
     style[~in_country] %= 3
     rows = zip(style.tolist(), _DIAL[home].tolist(), _TRUNK[home].tolist(), national.tolist(), strict=True)
-    return objects(_phone(s, d, t, n) if n else None for s, d, t, n in rows)
+    return objects([_phone(s, d, t, n) for s, d, t, n in rows])
 
 
 def _phone(style: int, dial: str, trunk: str, number: str) -> str:
@@ -236,6 +234,16 @@ def written_name(draw: Draw, name: Objects) -> Objects:
         bare[n] if s == 0 else spelled[n] if s == 1 else n.upper() if s == 2 else n
         for n, s in zip(name.tolist(), style, strict=True)
     )
+
+
+def emails_where(draw: Draw, mask: Mask, emails: Objects) -> Objects:
+    """E-mail addresses as written, where the mask holds."""
+    return some(mask, lambda rows: written_email(draw, emails[rows]))
+
+
+def phones_where(draw: Draw, mask: Mask, home: Ints, national: Objects, in_country: Mask) -> Objects:
+    """Phone numbers as written, where the mask holds."""
+    return some(mask, lambda rows: written_phone(draw, home[rows], national[rows], in_country[rows]))
 
 
 # --- addresses -----------------------------------------------------------------------------------
@@ -335,6 +343,14 @@ def addresses(draw: Draw, home: Ints, told: Ints) -> Addresses:
         country_code=where_some(with_country & ((style == 0) | (style == 3)), _COUNTRY_CODE[home]),
         told=told,
     )
+
+
+def some(mask: Mask, make: Callable[[Ints], Objects]) -> Objects:
+    """What `make` gives for the rows where the mask holds, None elsewhere."""
+    made = np.empty(len(mask), dtype=object)
+    rows = np.flatnonzero(mask)
+    made[rows] = make(rows)
+    return made
 
 
 def where_some(mask: Mask, values: Objects) -> Objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,10 @@ from deployments.lab.salesforce.data.population import (
     NO_STATE,
     People,
     addresses,
+    emails_where,
+    phones_where,
+    some,
     where_some,
-    written_email,
     written_name,
     written_phone,
 )
@@ -74,7 +77,7 @@ def cases(ctx: Context, people: People, writers: Writers, count: int) -> Cases:
     email, phone = email & ~quiet, phone & ~quiet
     second = in_contact & customer & draw.chance(0.05, count)
     address = people.email[who]
-    address[second] = people.second_email[who[second]]
+    address[second] = people.second_email(who[second])
     told = np.where(draw.chance(0.5, count) & about, NO_STATE, MISSING)
     place = addresses(draw, people.home[who], told)
     told = np.where(told == MISSING, MISSING, place.told)
@@ -90,10 +93,8 @@ def cases(ctx: Context, people: People, writers: Writers, count: int) -> Cases:
             "ContactId": where_some(in_contact, known.ids[row]),
             "AccountId": where_some(in_contact, known.account[row]),
             "SuppliedName": where_some(about & ~quiet, written_name(draw, name)),
-            "SuppliedEmail": where_some(email, written_email(draw, address)),
-            "SuppliedPhone": where_some(
-                phone, written_phone(draw, people.home[who], people.mobile[who], told != MISSING)
-            ),
+            "SuppliedEmail": emails_where(draw, email, address),
+            "SuppliedPhone": phones_where(draw, phone, people.home[who], people.mobile[who], told != MISSING),
             "Type": kind,
             "Reason": reason,
             "Status": _STATUS[status],
@@ -152,56 +153,61 @@ def _texts(
     count = len(who)
     topic = draw.ints(len(texts.CASE_SUBJECTS), count).tolist()
     number = writers.order_numbers[draw.ints(len(writers.order_numbers), count)].tolist()
-    subjects = [texts.CASE_SUBJECTS[t][0].format(order=o) for t, o in zip(topic, number, strict=True)]
-    facts = _facts(ctx, draw, people, who, name)
+    subject = objects(
+        [texts.CASE_SUBJECTS[t][0].replace("{order}", o) for t, o in zip(topic, number, strict=True)]
+    )
     opening, middle = draw.pick(texts.OPENINGS, count).tolist(), draw.pick(texts.BODIES, count).tolist()
-    detail = where_some(draw.chance(0.45, count), draw.pick(texts.DETAILS, count)).tolist()
+    detail = _details(ctx, draw, people, who, texts.DETAILS, draw.chance(0.45, count)).tolist()
     closing = draw.pick(texts.CLOSINGS, count).tolist()
-    other = draw.pick(texts.INTERNAL, count).tolist()
-    bodies = [
-        f"{o}\n{b}{' ' + d.format_map(f) if d else ''}\n{c.format_map(f)}" if is_about else inner
-        for o, b, d, c, f, is_about, inner in zip(
-            opening, middle, detail, closing, facts, about.tolist(), other, strict=True
-        )
-    ]
-    internal = [
-        inner.split(",")[0] if not is_about else s
-        for s, is_about, inner in zip(subjects, about.tolist(), other, strict=True)
-    ]
+    parts = zip(opening, middle, detail, closing, name.tolist(), strict=True)
+    body = objects([f"{o}\n{m}{d and ' ' + d or ''}\n{c.replace('{name}', n)}" for o, m, d, c, n in parts])
+    inside = draw.pick(texts.INTERNAL, int((~about).sum()))
+    subject[~about], body[~about] = objects([text.split(",")[0] for text in inside.tolist()]), inside
     kinds, reasons = objects(s[1] for s in texts.CASE_SUBJECTS), objects(s[2] for s in texts.CASE_SUBJECTS)
-    return objects(internal), kinds[topic], reasons[topic], objects(bodies)
+    return subject, kinds[topic], reasons[topic], body
 
 
-def _facts(ctx: Context, draw: Draw, people: People, who: Ints, name: Objects) -> list[dict[str, str]]:
+def _details(
+    ctx: Context, draw: Draw, people: People, who: Ints, templates: Sequence[str], mask: Mask
+) -> Objects:
+    """Sentences about their writers, where the mask holds."""
+
+    def make(rows: Ints) -> Objects:
+        chosen = draw.pick(templates, len(rows)).tolist()
+        facts = _facts(ctx, draw, people, who[rows])
+        return objects([template.format_map(fact) for template, fact in zip(chosen, facts, strict=True)])
+
+    return some(mask, make)
+
+
+def _facts(ctx: Context, draw: Draw, people: People, who: Ints) -> Iterator[dict[str, str]]:
     """What a text may say about its writer."""
     count = len(who)
-    card = draw.pick(texts.cards(draw.rng, 997).tolist(), count)
-    iban = draw.pick(texts.ibans(draw.rng, 997).tolist(), count)
-    password = draw.pick(texts.passwords(draw.rng, 997).tolist(), count)
-    phone = written_phone(draw, people.home[who], people.mobile[who], np.ones(count, dtype=bool))
-    born = birthdays(ctx.seed, len(people))[who]
-    return [
-        {"phone": p, "email": e, "born": b, "card": c, "iban": i, "password": w, "name": n}
-        for p, e, b, c, i, w, n in zip(
-            phone, people.email[who], born, card, iban, password, name, strict=True
-        )
-    ]
+    names = ("phone", "email", "born", "card", "iban", "password", "name")
+    columns = (
+        written_phone(draw, people.home[who], people.mobile[who], np.ones(count, dtype=bool)),
+        people.email[who],
+        birthdays(ctx.seed, len(people))[who],
+        draw.pick(texts.cards(draw.rng, 997).tolist(), count),
+        draw.pick(texts.ibans(draw.rng, 997).tolist(), count),
+        draw.pick(texts.passwords(draw.rng, 997).tolist(), count),
+        people.full_name[who],
+    )
+    for values in zip(*(column.tolist() for column in columns), strict=True):
+        yield dict(zip(names, values, strict=True))
 
 
 def comments(ctx: Context, people: People, found: Cases, count: int) -> None:
     draw = Draw(ctx.seed, "comments")
     row = np.sort(draw.ints(len(found.ids), count))
-    who = np.where(found.person[row] == NOBODY, 0, found.person[row])
-    facts = _facts(ctx, draw, people, who, people.full_name[who])
-    text = draw.pick(texts.COMMENTS, count).tolist()
-    nobody = (found.person[row] == NOBODY).tolist()
-    bodies = [
-        texts.COMMENTS[6] if none else t.format_map(f) for t, f, none in zip(text, facts, nobody, strict=True)
-    ]
+    about = found.person[row] != NOBODY
+    who = np.where(about, found.person[row], 0)
+    body = _details(ctx, draw, people, who, texts.COMMENTS, about)
+    body[~about] = texts.COMMENTS[6]
     created = ctx.calendar.after(draw, found.created[row])
     ids = ctx.load.write(
         "CaseComment",
-        {"ParentId": found.ids[row], "CommentBody": bodies, "IsPublished": draw.ints(2, count)},
+        {"ParentId": found.ids[row], "CommentBody": body, "IsPublished": draw.ints(2, count)},
         created,
         created,
         by=draw.pick(ctx.owners, count),
@@ -222,24 +228,15 @@ def emails(ctx: Context, people: People, writers: Writers, found: Cases, count: 
     incoming = loose | (about & draw.chance(0.6, count))
     address = people.email[who]
     second = known & ~loose & draw.chance(0.05, count)
-    address[second] = people.second_email[who[second]]
-    mail, name = written_email(draw, address), people.full_name[who]
+    address[second] = people.second_email(who[second])
+    mail, name = emails_where(draw, incoming, address), people.full_name[who]
     created = np.where(
         loose, draw.ints(ctx.calendar.steps, count), ctx.calendar.after(draw, found.created[row])
     )
-    facts = _facts(ctx, draw, people, who, name)
-    reply = draw.pick(texts.REPLIES, count).tolist()
-    letter = zip(
-        draw.pick(texts.BODIES, count).tolist(),
-        where_some(draw.chance(0.3, count), draw.pick(texts.DETAILS, count)).tolist(),
-        facts,
-        incoming.tolist(),
-        reply,
-        strict=True,
-    )
-    bodies = [
-        f"{b} {d.format_map(f) if d else ''}\n\n{f['name']}" if inward else r for b, d, f, inward, r in letter
-    ]
+    detail = _details(ctx, draw, people, who, texts.DETAILS, incoming & draw.chance(0.3, count)).tolist()
+    letter = zip(draw.pick(texts.BODIES, count).tolist(), detail, name.tolist(), strict=True)
+    body = objects([f"{b}{d and ' ' + d or ''}\n\n{n}" for b, d, n in letter])
+    body[~incoming] = draw.pick(texts.REPLIES, int((~incoming).sum()))
     team = np.full(count, MAILBOX, dtype=object)
     ids = ctx.load.write(
         "EmailMessage",
@@ -247,7 +244,7 @@ def emails(ctx: Context, people: People, writers: Writers, found: Cases, count: 
             "ParentId": where_some(~loose, found.ids[row]),
             "RelatedToId": where_some(~loose, found.ids[row]),
             "Subject": draw.pick(("Your request", "Re: Your request", "Question", "Re: Order"), count),
-            "TextBody": bodies,
+            "TextBody": body,
             "FromName": np.where(incoming, name, "Customer Care"),
             "FromAddress": np.where(incoming, mail, team),
             "ToAddress": np.where(incoming, team, np.where(about, people.email[who], team)),

@@ -18,6 +18,7 @@ from deployments.lab.salesforce.data.population import (
     COMPLETE,
     MISSING,
     People,
+    phones_where,
     where_some,
     written_email,
     written_phone,
@@ -206,9 +207,7 @@ def _write_employees(
             "Title": draw.pick(_TITLES, count),
             "Department": draw.pick(("Service", "Retail", "Marketing", "Sales"), count),
             "Phone": _switchboard(ctx, draw, home, last_name),
-            "MobilePhone": where_some(
-                own, written_phone(draw, people.home[person], people.mobile[person], none)
-            ),
+            "MobilePhone": phones_where(draw, own, people.home[person], people.mobile[person], none),
             "City": objects(PLACES[h].cities[0] for h in home.tolist()),
             "State": objects(PLACES[h].state for h in home.tolist()),
             "Country": objects("US" if PLACES[h].state else PLACES[h].names[0] for h in home.tolist()),
@@ -265,7 +264,7 @@ def _write_community(ctx: Context, people: People, known: Contacts, held: Rights
     count, person = len(row), known.person[row]
     other = draw.chance(0.15, count)
     address = people.email[person]
-    address[other] = people.second_email[person[other]]
+    address[other] = people.second_email(person[other])
     created = ctx.calendar.after(draw, known.created[row])
     modified = ctx.calendar.after(draw, created)
     profile = held.profiles[rights.COMMUNITY_PROFILE]

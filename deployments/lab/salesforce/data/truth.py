@@ -6,7 +6,7 @@ from itertools import repeat
 
 import numpy as np
 
-from deployments.lab.salesforce.data.columns import BATCH, Ints, Objects, objects
+from deployments.lab.salesforce.data.columns import BATCH, Ints, Objects
 from deployments.lab.salesforce.store import Store
 
 NOBODY = -1
@@ -26,21 +26,15 @@ class Truth:
         seen = np.unique(np.concatenate([person for _, _, person in self._parts]))
         return seen[seen != NOBODY]
 
-    def write(self, store: Store, people: int, residence: Objects) -> None:
-        labels = objects(f"P{number:08d}" for number in range(people))
+    def write(self, store: Store, residence: Objects) -> None:
+        """Everything collected, and where each person lives."""
         for name, ids, person in self._parts:
             about = person != NOBODY
             ids, person = (ids, person) if about.all() else (ids[about], person[about])
             for start in range(0, len(ids), BATCH):
-                rows = person[start : start + BATCH]
-                store.load(
-                    "_person",
-                    ("object", "record_id", "person_id", "residence"),
-                    zip(
-                        repeat(name, len(rows)),
-                        ids[start : start + BATCH].tolist(),
-                        labels[rows].tolist(),
-                        residence[rows].tolist(),
-                        strict=True,
-                    ),
-                )
+                stop = min(start + BATCH, len(ids))
+                columns = repeat(name, stop - start), ids[start:stop].tolist(), person[start:stop].tolist()
+                store.load("_about", ("object", "record_id", "person"), zip(*columns, strict=True))
+        persons = self.persons()
+        rows = zip(persons.tolist(), residence[persons].tolist(), strict=True)
+        store.load("_lives", ("person", "residence"), rows)
