@@ -56,11 +56,15 @@ class Statement:
     settings: Settings
     params: dict[str, Any] = field(default_factory=dict)
     _tables: count[int] = field(default_factory=count)
+    _bound: dict[tuple[type, Any], str] = field(default_factory=dict)
 
     def bind(self, value: Any) -> str:
-        name = f"p{len(self.params)}"
-        self.params[name] = value
-        return f":{name}"
+        """A parameter for the value; equal values share one, so that equal expressions are equal SQL."""
+        key = (type(value), value)
+        if key not in self._bound:
+            self._bound[key] = f":p{len(self.params)}"
+            self.params[self._bound[key][1:]] = value
+        return self._bound[key]
 
     def table(self) -> str:
         return f"t{next(self._tables)}"

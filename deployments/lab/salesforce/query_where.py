@@ -140,6 +140,8 @@ class Conditions:
     def _one(self, left: Term, op: ast.Op, value: ast.Value) -> str:
         if isinstance(value, ast.DateLiteral):
             return self._literal(left, op, value)
+        if isinstance(value, ast.Null):
+            return self._null(left, op)
         right = self.statement.bind(self._value(left, value))
         return f"{left.sql} IS {'NOT ' if op is ast.Op.NE else ''}{right}"
 

@@ -256,9 +256,8 @@ class Generator:
         assert self.vocabulary is not None
         text = self._one(self.vocabulary.texts)
         literal = "".join(f"\\{c}" if c in "\\%_" else c for c in text)
-        return ast.Pattern(
-            self._one((literal, f"{literal[:3].rstrip(chr(92))}%", f"%{text[-1:]}", "_%", "%"))
-        )
+        start, end = literal[:3].rstrip("\\"), text[-1:].replace("\\", "")
+        return ast.Pattern(self._one((literal, f"{start}%", f"%{end}", f"_%{end}_", "_%", "%")))
 
     def _typed(self, kind: str) -> ast.Value:
         assert self.vocabulary is not None

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -135,8 +136,6 @@ def test_last_n_days_ends_with_the_current_second() -> None:
 def test_days_on_which_clocks_change(
     tz: str, day: tuple[int, int, int], start: str, end: str, hours: float
 ) -> None:
-    from zoneinfo import ZoneInfo
-
     noon = datetime(*day, 12, tzinfo=ZoneInfo(tz)).astimezone(UTC)
     assert instants("TODAY", noon, tz) == (start, end)
     first, last = date_range(literal("TODAY"), noon, tz)

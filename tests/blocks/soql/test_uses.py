@@ -61,7 +61,8 @@ def test_returned_fields(text: str, fields: list[str]) -> None:
 def test_filter_fields_reach_into_children_semi_joins_and_functions() -> None:
     text = (
         "SELECT Id, (SELECT Id FROM Contacts WHERE Email LIKE 'a%') FROM Account a WHERE (NOT a.Name = 'x') "
-        "AND CALENDAR_YEAR(CreatedDate) = 2026 AND Id IN (SELECT AccountId FROM Case c WHERE c.Subject != null)"
+        "AND CALENDAR_YEAR(CreatedDate) = 2026 "
+        "AND Id IN (SELECT AccountId FROM Case c WHERE c.Subject != null)"
     )
     assert filtered(text) == [
         "Account:Name",

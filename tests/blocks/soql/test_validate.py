@@ -35,8 +35,8 @@ REFUSED = (
     ("SELECT Id FROM A WHERE B IN (SELECT C, E FROM D)", "one field"),
     ("SELECT X, COUNT(Id) FROM A GROUP BY CUBE(B, C, D, X)", "at most 3"),
     (
-        "SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id FROM F) FROM E) FROM D) FROM C) FROM B)"
-        " FROM A",
+        "SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id,(SELECT Id FROM F) FROM E) FROM D) FROM C) "
+        "FROM B) FROM A",
         "5 levels",
     ),
     ("SELECT Id" + ", (SELECT Id FROM Bs)" * 21 + " FROM A", "maximum 20"),
