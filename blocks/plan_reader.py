@@ -31,7 +31,8 @@ class Problems:
     found: list[tuple[int, PlanError]] = field(default_factory=list)
 
     def add(self, line: int, key: str, problem: str, fix: str) -> None:
-        self.found.append((line, PlanError(f"{self.file}, line {line}, {key}: {problem}", fix)))
+        shown = " ".join(key.split())[:80]
+        self.found.append((line, PlanError(f"{self.file}, line {line}, {shown}: {problem}", fix)))
 
     def all(self) -> list[PlanError]:
         """The complaints in the order of the file."""
@@ -75,7 +76,11 @@ class Section:
 
     def _take(self, node: yaml.MappingNode) -> None:
         for key_node, value in node.value:
-            name, line = str(key_node.value), key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.add(line, self.key or "the plan", "has a key that is no word.", "Write a word.")
+                continue
+            name = str(key_node.value)
             if name in self._nodes:
                 first = self._nodes[name][1]
                 self.problems.add(
@@ -225,6 +230,8 @@ def read_yaml(text: str, file: str) -> tuple[Section, Problems]:
         raise PlanError(
             f"{file}, line {line}: is not YAML: {problem}.", "Check indentation, quotes and colons there."
         ) from None
+    except RecursionError:
+        raise PlanError(f"{file}, line 1: is nested without end.", "Write it flatter.") from None
     if node is None or _is_empty(node):
         raise PlanError(f"{file}, line 1: the plan is empty.", "Start from the example in the documentation.")
     section = Section(node, "", problems)

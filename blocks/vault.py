@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -31,6 +32,8 @@ STATUS = {
     "VaultNotInitialized": 501,
     "BadGateway": 502,
 }
+CONNECT_S = 3.0
+DOWN_S = 5.0
 RENEW_AT = 0.8  # of a token's life, so that no call meets an expired one
 
 
@@ -88,6 +91,13 @@ def vault_errors(what: str, fix: str = "") -> Iterator[None]:
 def _status(error: VaultError) -> int:
     """hvac keeps no status on its errors; its classes stand for one each."""
     return STATUS.get(type(error).__name__, 400)
+
+
+@dataclass
+class _Down:
+    """Until when (monotonic seconds) Vault counts as not answering."""
+
+    until: float = 0.0
 
 
 Login = Callable[[], tuple[str, float]]  # a new token, and its life in seconds (0: does not end)
@@ -159,7 +169,7 @@ class VaultServer(SystemBlock):
     kv_mount: str = Field(default="kv", description="Mount of the KV version 2 engine with the secrets")
     transit_mount: str = Field(default="transit", description="Mount of the transit engine")
     transit_key: str = Field(default="leak-response-ledger", description="Transit key that signs the ledger")
-    timeout_s: float = Field(default=15, gt=0, le=300, description="Seconds to wait for an answer")
+    timeout_s: float = Field(default=10, gt=0, le=300, description="Seconds to wait for an answer")
 
     def get_client(self) -> hvac.Client:
         """A client that logs in by itself and may be used from many threads."""
@@ -172,12 +182,20 @@ class VaultServer(SystemBlock):
     def read_secret(self, mount: str, path: str, field: str) -> str:
         """A field of the newest version of a KV version 2 secret (the SecretReader of blocks.secrets).
 
-        Raises Unreachable, VaultRefused, or SecretUnavailable when the secret has no such field.
+        Raises Unreachable, VaultRefused, or SecretUnavailable when the secret has no such field. After
+        an Unreachable the next reads fail at once for a while: each of them has a fallback to go to.
         """
-        with vault_errors(f"reading {mount}/{path}"):
-            answer = self.get_client().secrets.kv.v2.read_secret_version(
-                path=path, mount_point=mount, raise_on_deleted_version=True
-            )
+        down = self._live.get("down", _Down)
+        if time.monotonic() < down.until:
+            raise Unreachable(f"Vault did not answer a moment ago (reading {mount}/{path}).", "Try later.")
+        try:
+            with vault_errors(f"reading {mount}/{path}"):
+                answer = self.get_client().secrets.kv.v2.read_secret_version(
+                    path=path, mount_point=mount, raise_on_deleted_version=True
+                )
+        except Unreachable:
+            down.until = time.monotonic() + DOWN_S
+            raise
         value = answer["data"]["data"].get(field)
         if not isinstance(value, str):
             raise SecretUnavailable(f"{mount}/{path} has no field {field}", "Write the field.")
@@ -195,7 +213,7 @@ class VaultServer(SystemBlock):
             url=self.addr,
             token=token,
             verify=self.ca_bundle or True,
-            timeout=self.timeout_s,
+            timeout=(min(CONNECT_S, self.timeout_s), self.timeout_s),
             namespace=self.namespace,
             session=self._session(retries),
             adapter=adapter,
@@ -209,6 +227,8 @@ class VaultServer(SystemBlock):
         # Not 503: a sealed Vault stays sealed, and whoever waits for it has a fallback to go to.
         policy = Retry(
             total=retries,
+            connect=min(1, retries),
+            read=min(1, retries),
             status_forcelist=(412, 429, 502, 504),
             allowed_methods=("GET", "LIST", "PUT", "DELETE", "HEAD"),
             backoff_factor=0.2,

@@ -15,9 +15,11 @@ from blocks.check import Check
 from blocks.errors import Unreachable
 from blocks.salesforce.errors import refusal, response_codes, salesforce_errors
 from blocks.salesforce.login import Token, TokenSource, client_credentials_form, jwt_form, read_token
-from blocks.salesforce.session import OrgSession, RetryPolicy, no_auth
+from blocks.salesforce.session import REPEATABLE, OrgSession, RetryPolicy, no_auth
 from blocks.secrets import Reference, resolve
 from blocks.vault import VaultServer
+
+UNREADABLE_TRIES = 3  # of a call whose answer is not JSON
 
 
 class SalesforceOrg(SystemBlock):
@@ -131,19 +133,25 @@ class SalesforceOrg(SystemBlock):
         fix: str = "",
         idempotent: bool | None = None,
     ) -> Any:
-        """One call, its JSON answer; None when the answer is empty (204). As `call` otherwise."""
-        response = self.call(
-            method, path, what=what, fix=fix, idempotent=idempotent, json=json, params=params
+        """One call, its JSON answer; None when the answer is empty (204). As `call` otherwise.
+
+        An answer that is not JSON is asked for again, if the call may be repeated.
+        """
+        repeatable = method.upper() in REPEATABLE if idempotent is None else idempotent
+        for _ in range(UNREADABLE_TRIES if repeatable else 1):
+            response = self.call(
+                method, path, what=what, fix=fix, idempotent=idempotent, json=json, params=params
+            )
+            if not response.content:
+                return None
+            try:
+                return response.json()
+            except ValueError:
+                continue
+        raise Unreachable(
+            f"Salesforce answered {what or path.partition('?')[0]} with something that is not JSON.",
+            "Try again; check that the address is the org's My Domain.",
         )
-        if not response.content:
-            return None
-        try:
-            return response.json()
-        except ValueError:
-            raise Unreachable(
-                f"Salesforce answered {what or path.partition('?')[0]} with something that is not JSON.",
-                "Try again; check that the address is the org's My Domain.",
-            ) from None
 
     def query(
         self, soql: str, *, what: str = "", all_rows: bool = False, tooling: bool = False

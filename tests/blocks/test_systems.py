@@ -15,9 +15,11 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
+from blocks.check import failed
 from blocks.errors import BadInput, PlanError
 from blocks.salesforce.org import SalesforceOrg
 from blocks.systems import BLOCK_TYPES, Systems, register_all
+from deployments.lab.lab import Lab
 
 EXAMPLE = Path(__file__).parent / "data" / "plan.yaml"
 SECRET = "canary-4f1c9e"
@@ -160,3 +162,9 @@ def test_blocks_can_be_copied_and_pickled_without_their_clients(lab_json: Path) 
     for twin in (pickle.loads(pickle.dumps(org)), copy.deepcopy(org)):
         assert twin == org and twin.session is not session
     assert SECRET not in repr(org)
+
+
+def test_the_whole_lab_passes_preflight(lab: Lab) -> None:
+    systems = Systems.from_lab(lab.dir / "lab.json")
+    checks = systems.check()
+    assert failed(checks) == [] and len(checks) > 30

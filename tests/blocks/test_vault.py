@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -82,6 +84,19 @@ def test_a_sealed_vault_says_so_at_once_and_files_take_over(
     assert [check.name for check in failed(checks)] == ["Vault: reachable and unsealed"]
     lab_vault.unseal()
     assert failed(vault.check()) == []
+
+
+def test_a_vault_that_hangs_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-file")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addr = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        vault = VaultServer(addr=addr, role_id="r", secret_id=[f"file:{tmp_path / 'secret'}"], timeout_s=1)
+        places = ["vault:kv/a/b#c", f"file:{tmp_path / 'secret'}"]
+        began = time.monotonic()
+        assert resolve(places, vault) == "from-file"
+        first = time.monotonic()
+        assert [resolve(places, vault) for _ in range(10)] == ["from-file"] * 10
+        assert first - began < 4 and time.monotonic() - first < 0.5
 
 
 def test_missing_capabilities_come_with_the_stanza_to_add(lab_vault: Vault, vault: VaultServer) -> None:

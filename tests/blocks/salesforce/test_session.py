@@ -142,6 +142,16 @@ def test_waits_are_random_up_to_a_doubling_cap() -> None:
     assert min(policy.delay(1, 7.0, rng) for _ in range(100)) >= 7
 
 
+def test_an_answer_that_is_not_json_is_asked_for_again(server: Unruly, org: SalesforceOrg) -> None:
+    page = Answer(200, "<html>customer-secret-4711</html>")
+    server.will(PATH, page, page)
+    assert org.rest("GET", "limits") == {"ok": True}
+    server.will(RECORD, page)
+    with pytest.raises(Unreachable, match="not JSON") as caught:
+        org.rest("POST", "sobjects/Case", json={})
+    assert len(server.calls(RECORD)) == 1 and "4711" not in str(caught.value)
+
+
 # --- login and expiry ---
 
 
