@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import string
 import sys
+import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,13 @@ from ..errors import LabError
 from ..process import Process, claim_port, clean_env
 
 REGION = "eu-central-1"
+_MAKING = threading.Lock()  # a session is not thread-safe; the clients it makes are
+
+
+@cache
+def _session() -> Any:
+    """One session for all clients: it remembers the service descriptions it has read."""
+    return boto3.session.Session()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +75,16 @@ class Aws:
         region: str = REGION,
     ) -> Any:
         """A boto3 client that takes nothing from the environment; the administrator's without a key."""
-        session = boto3.session.Session()
-        return session.client(
-            service,
-            region_name=region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=key_id or self.admin_key_id,
-            aws_secret_access_key=secret or self.admin_secret,
-            aws_session_token=token,
-            config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}),
-        )
+        with _MAKING:
+            return _session().client(
+                service,
+                region_name=region,
+                endpoint_url=self.endpoint,
+                aws_access_key_id=key_id or self.admin_key_id,
+                aws_secret_access_key=secret or self.admin_secret,
+                aws_session_token=token,
+                config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}),
+            )
 
     def control(self, what: str, body: dict[str, Any] | None = None, *, method: str = "POST") -> Any:
         """Call the lab's own address: requests, events, reset, faults, latency."""

@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault.kind == "throttled":
                 retry = str(max(1, round(fault.retry_after_s)))
                 self._note(method, "ratelimited")
-                return self._send(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": retry})
+                return self._send(429, {"ok": False, "error": "ratelimited"}, {"retry-after": retry})
             if fault.kind in ("unavailable", "failed"):
                 self._note(method, fault.kind)
                 return self._send(503 if fault.kind == "unavailable" else 500, b"Service unavailable")
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._cut()
         if fault is not None and fault.kind == "malformed":
             return self._send(200, b"<html>not JSON")
-        return self._send(200, answer, {"X-OAuth-Scopes": ",".join(SCOPES)})
+        return self._send(200, answer, {"x-oauth-scopes": ",".join(SCOPES)})
 
     def _answer(self, method: str, body: bytes) -> dict[str, Any]:
         """What Slack says, always with HTTP 200; everything about one call happens under the lock."""
