@@ -1,86 +1,12 @@
-"""A twin org of its own for the scoping tests, an attacker's plain HTTP client, and the org's ground truth."""
+"""Twin orgs for the scoping tests."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
-from blocks.salesforce.org import SalesforceOrg
-
-
-@dataclass(frozen=True)
-class Twin:
-    """A running twin: what org.json says, the responder's block, and the lab's own control."""
-
-    told: dict[str, Any]
-    org: SalesforceOrg
-
-    def lab(self, path: str, **kwargs: Any) -> requests.Response:
-        token = Path(self.told["admin_token_file"]).read_text(encoding="utf-8")
-        headers = {"Authorization": f"Bearer {token}"}
-        method = "POST" if "json" in kwargs else "GET"
-        url = f"{self.told['url']}/__lab__/{path}"
-        reply = requests.request(method, url, headers=headers, verify=self.told["ca"], timeout=60, **kwargs)
-        reply.raise_for_status()
-        return reply
-
-    def lines(self, path: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.lab(path).text.splitlines() if line]
-
-    def truth(self, since: datetime) -> list[dict[str, Any]]:
-        """What was served to the stolen app since then."""
-        served = self.lines(f"truth?since={since:%Y-%m-%dT%H:%M:%S.000Z}")
-        return [
-            line
-            for line in served
-            if line["credential"].startswith("oauth:Support Chat:")
-            and datetime.fromisoformat(line["at"]) >= since
-        ]
-
-
-def start_twin(folder: Path, contacts: int, seed: int = 1) -> tuple[subprocess.Popen[bytes], Twin]:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "deployments.lab.salesforce",
-            "--dir",
-            str(folder),
-            "--contacts",
-            str(contacts),
-            "--seed",
-            str(seed),
-            "--log-delay-s",
-            "0.5",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[3],
-    )
-    assert process.stdout
-    line = process.stdout.readline()
-    assert json.loads(line)["ready"], line
-    told = json.loads((folder / "org.json").read_text(encoding="utf-8"))
-    responder = told["responder"]
-    org = SalesforceOrg(
-        instance_url=told["url"],
-        consumer_key=responder["consumer_key"],
-        username=responder["username"],
-        secret=[f"file:{responder['private_key_file']}"],
-        audience=told["url"],
-        ca_bundle=told["ca"],
-    )
-    return process, Twin(told, org)
+from tests.tasks.scope.attack import Twin, start_twin
 
 
 @pytest.fixture(scope="module")
@@ -90,54 +16,3 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     assert process.stdin
     process.stdin.close()
     process.wait(20)
-
-
-class Thief:
-    """A stolen refresh token and nothing of the product's code."""
-
-    def __init__(self, twin: Twin, username: str | None = None, agent: str = "Fetcher/1.0") -> None:
-        self.told = twin.told
-        self.http = requests.Session()
-        self.http.verify, self.http.trust_env = twin.told["ca"], False
-        self.http.headers["User-Agent"] = agent
-        stolen = twin.told["stolen"]
-        tokens = json.loads(Path(stolen["refresh_tokens_file"]).read_text(encoding="utf-8"))
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": tokens[username or stolen["integration_username"]],
-            "client_id": stolen["consumer_key"],
-            "client_secret": stolen["consumer_secret"],
-        }
-        reply = self.http.post(f"{self.told['url']}/services/oauth2/token", data=form, timeout=30)
-        reply.raise_for_status()
-        self.http.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
-
-    def call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        base = "" if path.startswith("/services") else "/services/data/v67.0/"
-        return self.http.request(method, f"{self.told['url']}{base}{path}", timeout=60, **kwargs)
-
-    def query(self, soql: str, pages: int = 1_000, verb: str = "query") -> list[dict[str, Any]]:
-        """All records, or those of the first `pages` pages."""
-        reply = self.call("GET", verb, params={"q": soql}).json()
-        records = list(reply["records"])
-        while not reply["done"] and (pages := pages - 1):
-            reply = self.call("GET", reply["nextRecordsUrl"]).json()
-            records += reply["records"]
-        return records
-
-    def export(self, soql: str, operation: str = "query") -> int:
-        """A Bulk 2.0 export, downloaded whole; the job is deleted at once. Returns the bytes taken."""
-        job = self.call("POST", "jobs/query", json={"operation": operation, "query": soql}).json()["id"]
-        while (state := self.call("GET", f"jobs/query/{job}").json()["state"]) != "JobComplete":
-            assert state not in ("Failed", "Aborted")
-            time.sleep(0.05)
-        taken, locator = 0, ""
-        while locator != "null":
-            reply = self.call(
-                "GET", f"jobs/query/{job}/results", params={"locator": locator} if locator else {}
-            )
-            reply.raise_for_status()
-            taken += len(reply.content)
-            locator = reply.headers["Sforce-Locator"]
-        assert self.call("DELETE", f"jobs/query/{job}").status_code == 204
-        return taken

@@ -2,79 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+import hashlib
+import json
 
 import pandas as pd
 import pytest
 
-from blocks.systems import Systems
-from blocks.vault import VaultServer
-from tasks.incident import Incident, IncidentFolder, Phase, ScopeSummary, Suspect, SuspectKind, Window
-from tasks.scope.exposure import affected_records, affected_subjects, exposures, runs
-from tasks.scope.run import scope
-from tests.tasks.scope.conftest import Thief, Twin
-
-
-class Notes:
-    """A ledger that only remembers."""
-
-    def __init__(self) -> None:
-        self.notes: list[dict[str, Any]] = []
-
-    def attempt(self, phase: Phase, action: str, target: str, **details: Any) -> str:
-        return "1"
-
-    def result(self, attempt_id: str, outcome: str, **details: Any) -> None:
-        pass
-
-    def note(self, phase: Phase, action: str, target: str, **details: Any) -> None:
-        self.notes.append({"phase": phase, "action": action, **details})
-
-    def entries(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self.notes)
-
-    def open_attempts(self) -> list[Mapping[str, Any]]:
-        return []
-
-
-@dataclass
-class Scoped:
-    summary: ScopeSummary
-    folder: IncidentFolder
-    truth: list[dict[str, Any]]
-    ledger: Notes
-
-    def served(self) -> set[tuple[str, str]]:
-        return {(line["object"], line["record_id"]) for line in self.truth}
-
-    def found(self, *, certain: bool = False) -> set[tuple[str, str]]:
-        return set(affected_records(self.folder, certain=certain).itertuples(index=False, name=None))
-
-
-def systems_of(twin: Twin) -> Systems:
-    """The org, and a Vault that does not answer: scoping must not need it."""
-    vault = VaultServer(addr="http://127.0.0.1:9", role_id="none", secret_id=["env:NO_SUCH_SECRET"])
-    unused = cast(Any, None)
-    return Systems(twin.org, vault, aws=unused, slack=unused, evidence=unused, plan=unused)
-
-
-def scoped(twin: Twin, home: Path, since: datetime, suspects: tuple[Suspect, ...] | None = None) -> Scoped:
-    now = datetime.now(UTC)
-    suspects = suspects or (Suspect(SuspectKind.CONNECTED_APP, "Support Chat"),)
-    incident = Incident("test-1", "an app's tokens leaked", suspects, Window(since), now, now, "lab")
-    folder = IncidentFolder.of(incident.id, home)
-    ledger = Notes()
-    summary = scope(incident, systems_of(twin), folder, ledger, now=now, wait_s=30)
-    return Scoped(summary, folder, twin.truth(since), ledger)
-
-
-def start() -> datetime:
-    """Logs and truth keep milliseconds."""
-    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=0)
+from tasks.scope.exposure import affected_subjects, exposures, runs
+from tests.tasks.scope.attack import Scoped, Thief, Twin, colleague, scoped, start
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +35,7 @@ def attack(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Scoped:
         assert thief.call("GET", f"sobjects/Loyalty_Member__c/{record['Id']}").ok
     assert thief.call("GET", "sobjects/Contact/003000000000000AAA").status_code == 404
     assert thief.call("GET", "query", params={"q": "SELECT Nonsense FROM Contact"}).status_code == 400
-    erp = twin.told["erp"]
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": erp["consumer_key"],
-        "client_secret": erp["consumer_secret"],
-    }
-    innocent = Thief.__new__(Thief)
-    innocent.told, innocent.http = thief.told, type(thief.http)()
-    innocent.http.verify, innocent.http.trust_env = thief.http.verify, False
-    token = innocent.http.post(f"{twin.told['url']}/services/oauth2/token", data=form, timeout=30).json()
-    innocent.http.headers["Authorization"] = f"Bearer {token['access_token']}"
-    assert innocent.query("SELECT Id, Name FROM Product2")
+    assert colleague(twin).query("SELECT Id, Name FROM Product2")
     return scoped(twin, tmp_path_factory.mktemp("home"), since)
 
 
@@ -176,9 +100,6 @@ def test_coverage_says_what_was_there_and_what_was_not(attack: Scoped) -> None:
 
 
 def test_the_originals_are_kept_with_their_hashes(attack: Scoped) -> None:
-    import hashlib
-    import json
-
     logs = attack.folder.path / "logs"
     manifest = json.loads((logs / "manifest.json").read_text(encoding="utf-8"))
     assert manifest
