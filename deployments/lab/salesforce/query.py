@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from blocks.salesforce.soql import Query, SoqlInvalid, SoqlSyntaxError, ast, parse, validate
@@ -22,8 +21,9 @@ from deployments.lab.salesforce import query_errors as errors
 from deployments.lab.salesforce.query_errors import QueryError
 from deployments.lab.salesforce.query_functions import register
 from deployments.lab.salesforce.query_groups import MAX_ROWS, Groups
-from deployments.lab.salesforce.query_order import limit_sql, order_sql
-from deployments.lab.salesforce.query_select import Builder, Selection, Served, child_object
+from deployments.lab.salesforce.query_order import limit_sql
+from deployments.lab.salesforce.query_records import Records, Row, stream, where_sql
+from deployments.lab.salesforce.query_select import Served
 from deployments.lab.salesforce.query_source import (
     Settings,
     Source,
@@ -32,23 +32,15 @@ from deployments.lab.salesforce.query_source import (
     check_reified,
     find_object,
 )
-from deployments.lab.salesforce.query_where import Conditions
-from deployments.lab.salesforce.schema import Field, Schema, SObject
+from deployments.lab.salesforce.schema import Schema, SObject
 
 __all__ = ["QueryError", "Result", "Row", "Served", "Viewer", "execute", "read_soql"]
-
-PAGE = 1000  # rows fetched from SQLite at a time
 
 
 class Reads(Protocol):
     """What execution needs of a store: this thread's connection."""
 
     def read(self) -> sqlite3.Connection: ...
-
-
-class Row(NamedTuple):
-    record: dict[str, Any]
-    served: tuple[Served, ...]
 
 
 def read_soql(text: str) -> Query:
@@ -77,14 +69,13 @@ def execute(
     `tz` is the viewer's zone, `all_rows` what queryAll adds: deleted records. `text`, when given, puts
     Salesforce's excerpt with row and column into messages. Raises QueryError before any row is read.
     """
+    connection = opened(store)
     zone = tz if isinstance(tz, str) else tz.key
-    settings = Settings(schema, viewer, now, zone, all_rows, tooling, api_version)
+    settings = Settings(schema, viewer, now, zone, all_rows, tooling, api_version, fiscal_start(connection))
     try:
         sobject = find_object(settings, query.object)
         validate(query, max_offset=None if sobject.row_limit else 2000)
         check_reified(sobject, query)
-        connection = store.read()
-        register(connection)
         return Result(connection, settings, sobject, query)
     except SoqlInvalid as error:
         raise QueryError(error.code, error.reason) from None
@@ -92,92 +83,17 @@ def execute(
         raise (error if text is None else error.located(text)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
-    """A child query of a record query, and the parameter that carries the parent's id."""
-
-    name: str
-    query: _Records
-
-
-class _Records:
-    """A compiled query for records: its SQL, and how to build a row."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        sobject: SObject,
-        query: Query,
-        parent: Field | None = None,
-    ) -> None:
-        self.statement = Statement(settings)
-        self.source = Source(self.statement, sobject, names_of(query))
-        self.selection = Selection(self.source)
-        self.selection.add(query.fields)
-        where = where_sql(self.source, query)
-        if parent is not None:
-            where.append(f"{self.source.root.targets[0].sql(parent.name)} = :parent")
-        order = order_sql(self.source, query.order_by)
-        self._tail = f" WHERE {' AND '.join(where)}" if where else ""
-        limit = limit_sql(query, sobject.row_limit)
-        columns = ", ".join(self.selection.columns)
-        self.sql = f"SELECT {columns} {self.source.sql}{self._tail}{order}{limit}"
-        self.count_sql = f"SELECT COUNT(*) FROM (SELECT 1 {self.source.sql}{self._tail}{limit})"  # noqa: S608
-        self.children = [self._child(settings, item.query) for item in self.selection.children]
-        for step in self.selection.root.steps:
-            if step.child is not None:
-                step.key = self.children[step.child].name
-        self.builder = Builder(self.selection, settings.api_version)
-
-    def _child(self, settings: Settings, query: Query) -> _Child:
-        name, sobject, reference = child_object(self.source, query)
-        return _Child(name, _Records(settings, sobject, query, parent=reference))
-
-    def rows(self, connection: sqlite3.Connection, parent: str | None = None) -> Iterator[Row]:
-        """Stream the rows; a child query is run for each parent as it passes by."""
-        id_at = self.selection.root.id_at
-        for raw in _stream(connection, self.sql, {**self.statement.params, "parent": parent}):
-            served: list[Served] = []
-            answers = [self._answer(connection, child, raw[id_at], served) for child in self.children]
-            own: list[Served] = []
-            record = self.builder.build(raw, answers, own)
-            yield Row(record, (*own, *served))
-
-    @staticmethod
-    def _answer(
-        connection: sqlite3.Connection, child: _Child, parent: str, served: list[Served]
-    ) -> dict[str, Any] | None:
-        records = []
-        for row in child.query.rows(connection, parent):
-            records.append(row.record)
-            served += row.served
-        return {"totalSize": len(records), "done": True, "records": records} if records else None
-
-    def columns(self) -> list[dict[str, Any]]:
-        inner = [child.query.columns() for child in self.children]
-        return query_columns.record_columns(self.selection.root, inner)
+def opened(store: Reads) -> sqlite3.Connection:
+    """This thread's connection, taught the functions that queries use."""
+    connection = store.read()
+    register(connection)
+    return connection
 
 
-def where_sql(source: Source, query: Query) -> list[str]:
-    """Every condition a row must meet: those written, and those of deletion, ownership and scope."""
-    if isinstance(query.with_, tuple):
-        raise errors.bad_query(f"WITH DATA CATEGORY is not supported on {source.object.name}")
-    where = source.row_filters()
-    if (query.scope or "").lower() == "mine" and source.object.field("OwnerId"):
-        owner = source.statement.bind(source.settings.viewer.user_id)
-        where.append(f"{source.root.targets[0].sql('OwnerId')} = {owner}")
-    if query.where is not None:
-        where.append(Conditions(source).sql(query.where))
-    return where
-
-
-def _stream(connection: sqlite3.Connection, sql: str, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    cursor.arraysize = PAGE
-    cursor.execute(sql, params)
-    while rows := cursor.fetchmany():
-        yield from rows
+def fiscal_start(connection: sqlite3.Connection) -> int:
+    """The month in which the organisation's fiscal year starts; January where nothing is said."""
+    row = connection.execute("SELECT FiscalYearStartMonth FROM Organization LIMIT 1").fetchone()
+    return int(row[0]) if row and row[0] else 1
 
 
 class Result:
@@ -197,9 +113,9 @@ class Result:
         self.query = query
         self.count_only = ast.is_count(query)
         self.aggregate = ast.is_aggregate(query)
-        self._records: _Records | None = None
+        self._records: Records | None = None
         if not self.aggregate:
-            self._records = _Records(settings, sobject, query)
+            self._records = Records(settings, sobject, query)
             return
         self._statement = Statement(settings)
         source = Source(self._statement, sobject, names_of(query))
@@ -217,16 +133,20 @@ class Result:
         """How many rows the whole answer has, counted when first asked."""
         if self._records is not None:
             params = self._records.statement.params
-            return int(next(_stream(self._connection, self._records.count_sql, params))[0])
+            return self._number(self._records.count_sql, params)
         if self.count_only:
-            return int(next(_stream(self._connection, self._sql, self._statement.params))[0])
+            return self._number(self._sql, self._statement.params)
         return len(self._aggregates)
+
+    def _number(self, sql: str, params: dict[str, Any]) -> int:
+        return int(self._connection.execute(sql, params).fetchone()[0])
 
     @cached_property
     def _aggregates(self) -> list[Row]:
         rows = [
             Row(self._groups.record(raw), ())
-            for raw in _stream(self._connection, self._sql, self._statement.params)
+            for raws in stream(self._connection, self._sql, self._statement.params)
+            for raw in raws
         ]
         if len(rows) > MAX_ROWS:
             raise QueryError(

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 from blocks.salesforce.soql import Query, SoqlInvalid, ast, validate
 from blocks.salesforce.soql.names import names_of
-from deployments.lab.salesforce.query import Reads, where_sql
+from deployments.lab.salesforce.query import Reads, fiscal_start, opened
 from deployments.lab.salesforce.query_errors import QueryError, bad_query
-from deployments.lab.salesforce.query_functions import LABELS, register, term
+from deployments.lab.salesforce.query_functions import LABELS, term
 from deployments.lab.salesforce.query_order import limit_sql, order_sql
+from deployments.lab.salesforce.query_records import where_sql
 from deployments.lab.salesforce.query_select import value_sql
 from deployments.lab.salesforce.query_source import (
     Column,
@@ -77,15 +78,13 @@ def to_csv(
     Raises QueryError before any row is read: also for what Bulk refuses (aggregates, child queries, TYPEOF,
     OFFSET, compound addresses).
     """
-    settings = Settings(
-        schema, viewer, now, tz if isinstance(tz, str) else tz.key, all_rows, False, api_version
-    )
+    connection = opened(store)
+    zone = tz if isinstance(tz, str) else tz.key
+    settings = Settings(schema, viewer, now, zone, all_rows, False, api_version, fiscal_start(connection))
     try:
         sobject = find_object(settings, query.object)
         validate(query, bulk=True)
         check_reified(sobject, query)
-        connection = store.read()
-        register(connection)
         source = Source(Statement(settings), sobject, names_of(query))
         return Export(connection, source, query, delimiter, line_ending, batch_rows)
     except SoqlInvalid as error:

@@ -17,6 +17,7 @@ NUMERIC = frozenset({"int", "double", "currency", "percent"})
 TEXTUAL = frozenset(
     {"string", "textarea", "email", "phone", "picklist", "multipicklist", "url", "encryptedstring"}
 )
+ONLY_BARE_COUNT = frozenset({"SetupAuditTrail"})  # Object Reference: count() works, count(Id) fails
 LABELS = frozenset({"TOLABEL", "FORMAT", "CONVERTCURRENCY"})
 DATE_PARTS: dict[str, Callable[[date, int, int], int]] = {
     "CALENDAR_YEAR": lambda day, _hour, _start: day.year,
@@ -131,6 +132,8 @@ def _aggregate(source: Source, name: str, call: ast.Function) -> Term:
     if name == "COUNT" and not call.args:
         return Term("COUNT(*)", "int", "COUNT", aggregate=True)
     inner = term(source, _only(call))
+    if source.object.name in ONLY_BARE_COUNT:
+        raise errors.bad_query(f"field {inner.name} does not support aggregate operator {name}", inner.name)
     if name in ("COUNT", "COUNT_DISTINCT"):
         distinct = "DISTINCT " if name == "COUNT_DISTINCT" else ""
         return Term(f"COUNT({distinct}{inner.sql})", "int", inner.name, inner.column, aggregate=True)

@@ -299,6 +299,45 @@ def test_child_queries_have_their_own_conditions_order_and_limit(world: World) -
     assert contacts["records"] == [{"LastName": "Roe", "Account": {"Name": "Umbrella"}}]
 
 
+def test_each_parent_has_its_own_limit_and_offset(world: World) -> None:
+    text = (
+        "SELECT Id, (SELECT Id FROM Cases ORDER BY Subject LIMIT 1{}) FROM Contact "
+        "WHERE Email LIKE 'j%' ORDER BY Id"
+    )
+    names = {record_id: name for name, record_id in world.ids.items()}
+
+    def cases(offset: str) -> list[list[str]]:
+        rows = world.records(text.format(offset))
+        return [[names[c["Id"]] for c in (row["Cases"] or {"records": []})["records"]] for row in rows]
+
+    assert cases("") == [["case1"], ["case3"]]
+    assert cases(" OFFSET 1") == [["case2"], []]
+
+
+def test_children_of_more_parents_than_are_looked_up_at_once(tmp_path: Path) -> None:
+    many = World(tmp_path)
+    accounts = many.store.insert("Account", [{"Name": f"A0-{n:03d}"} for n in range(450)])
+    contacts = [{"LastName": f"{n:03d}-{k}", "AccountId": a} for n, a in enumerate(accounts) for k in (2, 1)]
+    many.store.insert("Contact", contacts)
+    text = "SELECT Name, (SELECT LastName FROM Contacts ORDER BY LastName) FROM Account WHERE Name LIKE 'A0%'"
+    rows = many.records(text)
+    assert len(rows) == 450
+    for row in rows:
+        number = row["Name"][3:]
+        assert [c["LastName"] for c in row["Contacts"]["records"]] == [f"{number}-1", f"{number}-2"]
+    many.store.close()
+
+
+def test_the_fiscal_year_is_the_organisations(tmp_path: Path) -> None:
+    other = World(tmp_path)
+    other.store.insert("Organization", [{"Name": "Lab", "FiscalYearStartMonth": 11}])
+    assert other.found("SELECT Id FROM Account WHERE CreatedDate < THIS_FISCAL_QUARTER") == ["zurich"]
+    assert other.records("SELECT FISCAL_YEAR(CreatedDate) y FROM Case GROUP BY FISCAL_YEAR(CreatedDate)") == [
+        {"y": 2027}
+    ]
+    other.store.close()
+
+
 def test_children_of_children(world: World) -> None:
     text = (
         "SELECT (SELECT FirstName, (SELECT Subject FROM Cases ORDER BY Subject) FROM Contacts "

@@ -79,6 +79,7 @@ def test_the_org_words_its_errors_as_salesforce_does(world: World) -> None:
         ("SELECT Id FROM Contact WHERE Id IN :ids", "MALFORMED_QUERY", "Bind variables"),
         ("SELECT Id FROM Contact ALL ROWS", "MALFORMED_QUERY", "ALL ROWS"),
         ("SELECT Id FROM Contact OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset"),
+        ("SELECT COUNT(Id) FROM SetupAuditTrail", "MALFORMED_QUERY", "aggregate operator COUNT"),
         ("SELECT FIELDS(ALL) FROM Contact", "MALFORMED_QUERY", "LIMIT of at most 200"),
         ("SELECT QualifiedApiName FROM FieldDefinition", "MALFORMED_QUERY", "a filter on a reified column"),
     ],
