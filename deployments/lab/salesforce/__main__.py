@@ -22,6 +22,7 @@ from typing import Any
 
 import uvicorn
 
+from deployments.lab.errors import LabError
 from deployments.lab.salesforce.clock import Clock
 from deployments.lab.salesforce.data import generate
 from deployments.lab.salesforce.identities import Identities, organization_id
@@ -93,9 +94,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     listening = _listen(arguments.port)
     url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-    org, told = build(
-        folder, seed=arguments.seed, contacts=arguments.contacts, log_delay_s=arguments.log_delay_s
-    )
+    try:
+        org, told = build(
+            folder, seed=arguments.seed, contacts=arguments.contacts, log_delay_s=arguments.log_delay_s
+        )
+    except LabError as error:
+        sys.exit(str(error))
     org.url = url
     org.faults.latency_s = arguments.latency_ms / 1000
     ca, certificate, key = make_certificates(folder)

@@ -41,8 +41,9 @@ def create(call: Call) -> Reply:
     job = _new_job(call, operation, text)
     job.delimiter, job.line_ending = delimiter, ending
     export(call.org, job)  # refuse at once what cannot run
+    told = job.info()  # before the job moves on
     start(call.org, job)
-    return Reply.json(job.info())
+    return Reply.json(told)
 
 
 def format_of(given: dict[str, Any]) -> tuple[str, str]:

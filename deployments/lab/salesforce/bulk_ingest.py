@@ -81,7 +81,9 @@ def patch(call: Call, job_id: str) -> Reply:
         if job.state != "Open" or not job.uploaded:
             raise ApiError(400, "INVALIDJOBSTATE", "The job has no data, or is not open")
         set_state(call.org, job, "UploadComplete")
+        told = job.info()  # before the job moves on
         threading.Thread(target=run, args=(call, job), name=f"bulk-{job.id}", daemon=True).start()
+        return Reply.json(told)
     else:
         raise ApiError(400, "INVALIDJOBSTATE", "state must be UploadComplete or Aborted")
     return Reply.json(job.info())

@@ -7,7 +7,7 @@ No part of Salesforce; needs the bearer token of DIR/admin-token.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -40,7 +40,20 @@ def _health(call: Call) -> Reply:
 
 
 def _truth(call: Call) -> Iterator[bytes]:
-    return call.org.truth.lines(call.query.get("credential"), call.query.get("since"))
+    return call.org.truth.lines(call.query.get("credential"), _since(call))
+
+
+def _since(call: Call) -> datetime | None:
+    text = call.query.get("since")
+    if not text:
+        return None
+    try:
+        since = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise Wrong(f"since is not ISO 8601: {text}") from None
+    if since.tzinfo is None:
+        raise Wrong("since needs a time zone")
+    return since.astimezone(UTC)
 
 
 def _persons(call: Call) -> Iterator[bytes]:
@@ -53,8 +66,7 @@ def _persons(call: Call) -> Iterator[bytes]:
 
 
 def _requests(call: Call) -> Iterator[bytes]:
-    since, credential = call.query.get("since"), call.query.get("credential")
-    start = datetime.fromisoformat(since.replace(" ", "+")) if since else None
+    start, credential = _since(call), call.query.get("credential")
     chunk: list[bytes] = []
     for request in list(call.org.requests):
         if (start and request.at < start) or (credential and request.credential != credential):

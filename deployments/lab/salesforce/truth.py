@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -47,7 +47,7 @@ class Truth:
             groups[name, fields].append(record_id)
         if not groups:
             return
-        when = at.isoformat(timespec="milliseconds")
+        when = _text(at)
         with self._lock:
             self._db.execute("BEGIN")
             self._db.executemany(
@@ -59,7 +59,7 @@ class Truth:
             )
             self._db.execute("COMMIT")
 
-    def lines(self, credential: str | None = None, since: str | None = None) -> Iterator[bytes]:
+    def lines(self, credential: str | None = None, since: datetime | None = None) -> Iterator[bytes]:
         """JSON Lines in chunks, oldest first; `credential` may be a prefix that ends in `*`."""
         # The lines are pulled one chunk at a time, each perhaps by another thread.
         reader = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
@@ -73,7 +73,7 @@ class Truth:
                 values.append(credential)
             if since:
                 where.append("at>=?")
-                values.append(since)
+                values.append(_text(since))
             rows = reader.execute(
                 "SELECT at,credential,object,names,ids FROM serve JOIN fields ON fields.id=serve.fields"  # noqa: S608
                 f" WHERE {' AND '.join(where)} ORDER BY seq",
@@ -83,6 +83,11 @@ class Truth:
                 yield _expand(at, who, name, fields, ids)
         finally:
             reader.close()
+
+
+def _text(instant: datetime) -> str:
+    """Instants in UTC, all of one length, so that text sorts as time."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _expand(at: str, who: str, name: str, fields: str, ids: str) -> bytes:
