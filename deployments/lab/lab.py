@@ -29,6 +29,7 @@ from .vault_world import write_private
 
 MARK = ".leak-response-lab"  # lies in every folder a lab has used; such a folder may be used again
 PLAN = Path(__file__).with_name("plan.yaml")
+FEWEST_CONTACTS = 50  # below that there is no population to generate
 OWN = ("aws", "break-glass", "logs", "postgres", "salesforce", "vault")
 
 Progress = Callable[[str], None]
@@ -66,6 +67,10 @@ class Lab:
         lag behind. Raises LabError when the folder is in use, a port is taken or a server does not start;
         whatever had started by then is stopped.
         """
+        if contacts < FEWEST_CONTACTS:
+            raise LabError(
+                f"{contacts} contacts are too few for the lab.", f"Use at least {FEWEST_CONTACTS}."
+            )
         folder = Path(dir).absolute()
         lock = _take(folder)
         start = _Start(folder, on_progress or (lambda _: None))
