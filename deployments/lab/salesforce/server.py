@@ -46,7 +46,11 @@ class Server:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            try:
+                await self._http(scope, receive, send)
+            except Exception:
+                log.exception("%s %s failed", scope["method"], scope["path"])
+                raise
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
