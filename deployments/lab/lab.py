@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -75,13 +75,13 @@ class Lab:
         lock = _take(folder)
         start = _Start(folder, on_progress or (lambda _: None))
         try:
-            servers = start.servers(seed, contacts, latency_ms, log_delay_s)
-            info = start.seed(servers, seed, contacts)
+            up = start.servers(seed, contacts, latency_ms, log_delay_s)
+            info = start.join(up, seed, contacts)
         except BaseException:
             start.stop_all()
             lock.close()
             raise
-        lab = cls(folder, *servers, info, start.seconds, lock)
+        lab = cls(folder, up.twin, up.vault, up.postgres, up.aws, up.slack, info, start.seconds, lock)
         (on_progress or (lambda _: None))(f"Lab ready in {start.seconds['total']:.1f} s")
         return lab
 
@@ -114,7 +114,17 @@ class Lab:
         self.stop()
 
 
-Servers = tuple[Twin, Vault, Postgres, Aws, Slack]
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """All servers, and what was seeded in two of them."""
+
+    twin: Twin
+    vault: Vault
+    postgres: Postgres
+    aws: Aws
+    slack: Slack
+    in_vault: vault_world.VaultWorld
+    in_aws: aws_world.AwsWorld
 
 
 class _Start:
@@ -128,10 +138,13 @@ class _Start:
         self._running: list[Process] = []
 
     def servers(self, seed: int, contacts: int, latency_ms: int, log_delay_s: float) -> Servers:
-        """Start all five side by side; the first one that fails is reported, after the others settled."""
+        """Start all side by side, seeding each as soon as it is up.
+
+        The first one that fails is reported, after the others have settled.
+        """
         self._progress("Starting Salesforce, Vault, PostgreSQL, AWS and Slack ...")
         folder, logs = self.folder, self.folder / "logs"
-        with ThreadPoolExecutor(5) as pool:
+        with ThreadPoolExecutor(7) as pool:
             twin = pool.submit(
                 self._timed,
                 "Salesforce",
@@ -152,20 +165,26 @@ class _Start:
             )
             vault = pool.submit(self._timed, "Vault", lambda: Vault.start(folder / "vault", logs=logs))
             slack = pool.submit(self._timed, "Slack", lambda: Slack.start(folder / "slack", logs=logs))
-        return twin.result(), vault.result(), postgres.result(), aws.result(), slack.result()
+            in_vault = pool.submit(lambda: vault_world.seed(vault.result(), postgres.result()))
+            in_aws = pool.submit(lambda: aws_world.seed(aws.result()))
+        return Servers(
+            twin.result(),
+            vault.result(),
+            postgres.result(),
+            aws.result(),
+            slack.result(),
+            in_vault.result(),
+            in_aws.result(),
+        )
 
-    def seed(self, servers: Servers, seed: int, contacts: int) -> dict[str, Any]:
-        """Create the world in the servers and describe it in lab.json."""
-        twin, vault, postgres, aws, slack = servers
-        self._progress("Seeding identities, secrets and the leak ...")
-        with ThreadPoolExecutor(2) as pool:
-            in_vault: Future[vault_world.VaultWorld] = pool.submit(vault_world.seed, vault, postgres)
-            in_aws: Future[aws_world.AwsWorld] = pool.submit(aws_world.seed, aws)
-        vaults, awss = in_vault.result(), in_aws.result()
-        files = world.store_secrets(self.folder / "break-glass", twin, awss, vault, slack, vaults)
-        world.plant_credentials(twin, awss, vaults, seed)
+    def join(self, up: Servers, seed: int, contacts: int) -> dict[str, Any]:
+        """Give every server the secrets of the others, plant the leak, and write lab.json."""
+        files = world.store_secrets(
+            self.folder / "break-glass", up.twin, up.in_aws, up.vault, up.slack, up.in_vault
+        )
+        world.plant_credentials(up.twin, up.in_aws, up.in_vault, seed)
         shutil.copyfile(PLAN, self.folder / "plan.yaml")
-        info = describe(self.folder, servers, vaults, awss, files, seed=seed, contacts=contacts)
+        info = describe(self.folder, up, files, seed=seed, contacts=contacts)
         write_private(self.folder / "lab.json", json.dumps(info, indent=2) + "\n")
         self.seconds["total"] = time.monotonic() - self._began
         return info
@@ -182,28 +201,20 @@ class _Start:
 
 
 def describe(
-    folder: Path,
-    servers: Servers,
-    vaults: vault_world.VaultWorld,
-    awss: aws_world.AwsWorld,
-    files: world.BreakGlass,
-    *,
-    seed: int,
-    contacts: int,
+    folder: Path, up: Servers, files: world.BreakGlass, *, seed: int, contacts: int
 ) -> dict[str, Any]:
     """What lab.json says: addresses, credentials, block values, the stolen goods, the ground truth."""
-    twin, vault, postgres, aws, slack = servers
+    twin, vault, postgres, aws, slack = up.twin, up.vault, up.postgres, up.aws, up.slack
     aws_info = {
         "endpoint": aws.endpoint,
         "region": aws.region,
         "admin": {"access_key_id": aws.admin_key_id, "secret_access_key": aws.admin_secret},
-        "responder": asdict(awss.responder),
-        "innocent": asdict(awss.innocent),
+        "responder": asdict(up.in_aws.responder),
+        "innocent": asdict(up.in_aws.innocent),
         "buckets": {"attachments": aws_world.ATTACHMENTS, "evidence": aws_world.EVIDENCE},
         "control": f"{aws.endpoint}/__lab__/",
         "control_token": aws.control_token,
     }
-    stolen = twin.org["stolen"]
     return {
         "dir": str(folder),
         "seed": seed,
@@ -221,9 +232,9 @@ def describe(
             "addr": vault.addr,
             "root_token": vault.root_token,
             "unseal_key": vault.unseal_key,
-            "responder_role_id": vaults.responder_role_id,
+            "responder_role_id": up.in_vault.responder_role_id,
             "responder_secret_id_file": str(files.vault_secret_id),
-            "innocent_token": vaults.innocent_token,
+            "innocent_token": up.in_vault.innocent_token,
             "audit_log": str(vault.audit_log),
         },
         "aws": aws_info,
@@ -242,14 +253,14 @@ def describe(
         },
         "truth_url": f"{twin.url}/__lab__/truth",
         "control_token_file": str(twin.control_token_file),
-        "blocks": world.block_values(twin, aws_info, vault, slack, vaults, files),
+        "blocks": world.block_values(twin, aws_info, vault, slack, up.in_vault, files),
         "plan": str(folder / "plan.yaml"),
         "stolen": {
-            **stolen,
-            "aws_access_key_id": awss.stolen.access_key_id,
-            "aws_secret_access_key": awss.stolen.secret_access_key,
-            "vault_token": vaults.stolen.token,
-            "vault_accessor": vaults.stolen.accessor,
+            **twin.org["stolen"],
+            "aws_access_key_id": up.in_aws.stolen.access_key_id,
+            "aws_secret_access_key": up.in_aws.stolen.secret_access_key,
+            "vault_token": up.in_vault.stolen.token,
+            "vault_accessor": up.in_vault.stolen.accessor,
         },
         "suspects": world.SUSPECTS,
     }
