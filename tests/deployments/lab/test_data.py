@@ -184,7 +184,7 @@ def test_no_required_field_is_empty_and_picklists_hold(org: tuple[Store, DataSum
 def test_dates_lie_in_the_three_years_before_now(org: tuple[Store, DataSummary]) -> None:
     for name in ("Contact", "Case", "Order", "User"):
         row = org[0].read().execute(f'SELECT min(CreatedDate), max(SystemModstamp) FROM "{name}"').fetchone()
-        assert "2023-11-2" <= row[0][:9] and row[1] < "2026-11-24T09:00:00.000+0000"
+        assert row[0][:9] >= "2023-11-2" and row[1] < "2026-11-24T09:00:00.000+0000"
 
 
 def test_phone_numbers_are_valid_in_their_country() -> None:

@@ -28,7 +28,7 @@ BATCH = 100_000
 
 def objects(values: Iterable[Any]) -> Objects:
     """An array of Python objects, never of numpy strings (which would copy)."""
-    items = list(values)
+    items = values if isinstance(values, list) else list(values)
     made = np.empty(len(items), dtype=object)
     made[:] = items
     return made
@@ -46,14 +46,17 @@ class Draw:
     def chance(self, probability: float, count: int) -> Mask:
         return self.rng.random(count) < probability
 
-    def pick(self, pool: Sequence[Any], count: int, weights: Sequence[float] | None = None) -> Objects:
+    def pick(
+        self, pool: Sequence[Any] | Objects, count: int, weights: Sequence[float] | None = None
+    ) -> Objects:
         """`count` values of a pool, with repetition."""
-        array = objects(pool)
+        array: Objects = pool if isinstance(pool, np.ndarray) else objects(pool)
         if weights is None:
             return array[self.ints(len(array), count)]
         edges = np.cumsum(np.asarray(weights, dtype=float))
         chosen = np.searchsorted(edges, self.rng.random(count) * edges[-1], side="right")
-        return array[chosen]
+        picked: Objects = array[chosen]
+        return picked
 
     def sample(self, population: Ints, count: int) -> Ints:
         """Up to `count` different members, in random order."""

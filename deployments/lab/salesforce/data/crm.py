@@ -1,7 +1,7 @@
 """Accounts, contacts, individuals, leads, loyalty members and payment tokens of the population.
 
-Which record carries which key is decided here, so that the records of one person always connect by the rules in
-`people` and those of two persons never do.
+Which record carries which key is decided here, so that the records of one person always connect by the
+rules in `people` and those of two persons never do.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ from deployments.lab.salesforce.data.truth import Truth
 PLACEHOLDERS = ("0000000000", "1111111111", "9999999999", "1234567890")
 ROLES = ("info", "office", "sales", "orders", "support")
 FIRMS = (
-    "Nordlicht", "Bluebird", "Casa Verde", "Maple Grove", "Sakura", "Atlas", "Harbour", "Zephyr", "Kronos", "Lumen",
-    "Pinecrest", "Aurora", "Delta", "Horizon", "Sequoia", "Vega", "Orion", "Marlin", "Quartz", "Willow",
+    "Nordlicht", "Bluebird", "Casa Verde", "Maple Grove", "Sakura", "Atlas", "Harbour", "Zephyr", "Kronos",
+    "Lumen", "Pinecrest", "Aurora", "Delta", "Horizon", "Sequoia", "Vega", "Orion", "Marlin", "Quartz",
+    "Willow",
 )  # fmt: skip
 TRADES = (
     "Hotels",
@@ -286,14 +287,19 @@ def _share_phones(
     ctx: Context, draw: Draw, people: People, person: Ints, phone: Objects, usable: Mask
 ) -> None:
     """Give the switchboard of one place to many strangers, in groups that are clearly shared by rule 2."""
-    candidates = draw.sample(np.flatnonzero(usable), int(usable.sum()) // 25)
-    for start in range(0, len(candidates) - GROUP + 1, GROUP):
-        rows = candidates[start : start + GROUP]
-        if len({names.plain(name).casefold() for name in people.last[person[rows]].tolist()}) < 6:
-            continue
-        home = people.home[person[rows[:1]]]
-        switchboard = np.repeat(ctx.numbers.take(home), GROUP)
-        phone[rows] = written_phone(draw, np.repeat(home, GROUP), switchboard, np.zeros(GROUP, dtype=bool))
+    chosen = draw.sample(np.flatnonzero(usable), int(usable.sum()) // 25)
+    groups = chosen[: len(chosen) // GROUP * GROUP].reshape(-1, GROUP)
+    folded = {name: names.plain(name).casefold() for name in set(people.last.tolist())}
+    last = people.last[person[groups]].tolist()
+    groups = groups[[len({folded[name] for name in row}) >= 6 for row in last]]
+    home = people.home[person[groups[:, 0]]]
+    rows = groups.ravel()
+    phone[rows] = written_phone(
+        draw,
+        np.repeat(home, GROUP),
+        np.repeat(ctx.numbers.take(home), GROUP),
+        np.zeros(len(rows), dtype=bool),
+    )
 
 
 def _household_phones(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,8 +86,14 @@ def generate(
     if store.read().execute("SELECT 1 FROM Organization").fetchone():
         raise LabError("The store already has an organisation.", "Use a new folder.")
     tell = progress or (lambda step: None)
-    with store.bulk():
-        return _generate(store, seed, contacts, users, now, tell)
+    collecting = gc.isenabled()
+    gc.disable()  # millions of new objects and no cycles: looking for some would take longer than the work
+    try:
+        with store.bulk():
+            return _generate(store, seed, contacts, users, now, tell)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _generate(

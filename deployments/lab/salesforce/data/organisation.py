@@ -1,4 +1,4 @@
-"""The org itself: its record, licences, roles, queues, reports, setup history, and what the Tooling API shows."""
+"""The org itself: its record, licences, roles, queues, reports, setup history, and tooling objects."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def write_tooling(store: Store) -> None:
     store.insert(
         "ApexClass",
         [
-            {"Name": name, "Body": f"public with sharing class {name} {{}}", "Status": "Active", "ApiVersion": 67,
-             "IsValid": 1}
+            {"Name": name, "Body": f"public with sharing class {name} {{}}", "Status": "Active",
+             "ApiVersion": 67, "IsValid": 1}
             for name in ("OrderService", "CaseRouter", "LoyaltyPoints")
         ],
     )  # fmt: skip

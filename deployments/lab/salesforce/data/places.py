@@ -38,7 +38,7 @@ class Place:
 
 US_NAMES = ("United States", "USA", "U.S.A.", "United States of America", "US")
 
-# state | name | cities | first three digits of the postal code | population in millions | time zone | area codes
+# state | name | cities | start of the postal code | population in millions | time zone | area codes
 _STATES = """
 AL|Alabama|Birmingham,Mobile|352|5.1|America/Chicago|205,251
 AK|Alaska|Anchorage,Juneau|995|0.7|America/Anchorage|907

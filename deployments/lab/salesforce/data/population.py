@@ -122,7 +122,7 @@ def people(
 ) -> People:
     """`count` people. `paired`: two and two live together and mostly share the last name.
 
-    `first_number` makes e-mail addresses unique over all calls; `home` says where they live instead of chance.
+    `first_number` makes e-mail addresses unique over all calls; `home` says where they live.
     """
     draw = Draw(seed, f"people {part}")
     sure = np.zeros(count, dtype=bool)
@@ -279,7 +279,8 @@ _STATE_CODE = objects(place.state for place in PLACES)
 
 
 def _spellings() -> tuple[Objects, Objects]:
-    countries, states = [], []
+    countries: list[str] = []
+    states: list[str | None] = []
     for place in PLACES:
         spelled = US_NAMES if place.state else (place.names[0], place.names[0], *place.names, place.country)
         countries += [spelled[i % len(spelled)] for i in range(5)]

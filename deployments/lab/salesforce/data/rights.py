@@ -1,7 +1,7 @@
 """Profiles, permission sets and their object and field permissions: who of the org may do what.
 
-As in many orgs some of it is too much: default profiles carry API Enabled, and the chat vendor's integration may
-read everything.
+As in many orgs some of it is too much: default profiles carry API Enabled, and the chat vendor's
+integration may read everything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ CRM_OBJECTS = (
 # Fields that only those may read whose permission set says so; all other fields follow their object.
 RESTRICTED_FIELDS = (
     "Contact.Birthdate", "Contact.Tax_Id__c", "Individual.BirthDate", "Loyalty_Member__c.Birth_Date__c",
-    "Payment_Token__c.Token__c", "Payment_Token__c.Iban_Masked__c", "Account.AnnualRevenue", "Account.Vat_Id__c",
+    "Payment_Token__c.Token__c", "Payment_Token__c.Iban_Masked__c", "Account.AnnualRevenue",
+    "Account.Vat_Id__c",
 )  # fmt: skip
 _BIRTHDAYS = ("Contact.Birthdate", "Loyalty_Member__c.Birth_Date__c", "Individual.BirthDate")
 
@@ -151,7 +152,10 @@ PERMISSION_SETS: tuple[Grant, ...] = (
         SUPPORT_CHAT_SET,
         "Support Chat Integration",
         ("ApiEnabled", "ViewAllData", "ExportReport", "RunReports", "ViewAllUsers", "ViewSetup", "ViewRoles"),
-        (*_all("credv", ("Case", "CaseComment", "EmailMessage", "Contact")), *_all("rv", ("Account", "Order"))),
+        (
+            *_all("credv", ("Case", "CaseComment", "EmailMessage", "Contact")),
+            *_all("rv", ("Account", "Order")),
+        ),
         ("Contact.Birthdate",),
         description="Asked for by the chat vendor at installation",
     ),
@@ -166,41 +170,77 @@ PERMISSION_SETS: tuple[Grant, ...] = (
         RESPONDER_SET,
         "Leak Response Responder",
         (
-            "ApiEnabled", "ViewSetup", "CustomizeApplication", "ManageUsers", "ManageInternalUsers", "FreezeUsers",
-            "AssignPermissionSets", "ManageProfilesPermissionsets", "ResetPasswords", "MonitorLoginHistory",
-            "ViewEventLogFiles", "ViewEventLogObjectData", "ViewRealTimeEventMonitoringData", "ViewAllUsers",
-            "ViewRoles", "ViewAllProfiles", "QueryAllFiles", "ExternalClientAppDeveloper", "ViewClientSecret",
+            "ApiEnabled",
+            "ViewSetup",
+            "CustomizeApplication",
+            "ManageUsers",
+            "ManageInternalUsers",
+            "FreezeUsers",
+            "AssignPermissionSets",
+            "ManageProfilesPermissionsets",
+            "ResetPasswords",
+            "MonitorLoginHistory",
+            "ViewEventLogFiles",
+            "ViewEventLogObjectData",
+            "ViewRealTimeEventMonitoringData",
+            "ViewAllUsers",
+            "ViewRoles",
+            "ViewAllProfiles",
+            "QueryAllFiles",
+            "ExternalClientAppDeveloper",
+            "ViewClientSecret",
         ),
         _all("rvf"),
         RESTRICTED_FIELDS,
         description="Reads everything, to tell whose data left; changes access, never customer data",
     ),
     Grant(
-        "Warehouse_Sync", "Warehouse Sync", ("ApiEnabled",),
+        "Warehouse_Sync",
+        "Warehouse Sync",
+        ("ApiEnabled",),
         (*_all("re", ("Order", "OrderItem")), *_all("r", ("Product2", "Account"))),
     ),
     Grant(
-        "Marketing_Sync", "Marketing Sync", ("ApiEnabled", "BulkApiHardDelete"),
-        (*_all("cre", ("Lead",)), *_all("rv", ("Contact", "Individual", "Loyalty_Member__c"))), _BIRTHDAYS,
+        "Marketing_Sync",
+        "Marketing Sync",
+        ("ApiEnabled", "BulkApiHardDelete"),
+        (*_all("cre", ("Lead",)), *_all("rv", ("Contact", "Individual", "Loyalty_Member__c"))),
+        _BIRTHDAYS,
     ),
     Grant(
-        "ERP_Connect", "ERP Connect", ("ApiEnabled", "ModifyAllData", "ViewAllData", "UseAnyApiAuth"),
+        "ERP_Connect",
+        "ERP Connect",
+        ("ApiEnabled", "ModifyAllData", "ViewAllData", "UseAnyApiAuth"),
         _all("credvm", ("Account", "Order", "OrderItem", "Product2")),
         ("Account.AnnualRevenue", "Account.Vat_Id__c", "Payment_Token__c.Token__c"),
     ),
     Grant(
-        "Payments_Desk", "Payments Desk", ("RunReports",), _all("re", ("Payment_Token__c",)),
+        "Payments_Desk",
+        "Payments Desk",
+        ("RunReports",),
+        _all("re", ("Payment_Token__c",)),
         ("Payment_Token__c.Token__c", "Payment_Token__c.Iban_Masked__c"),
     ),
     Grant("Data_Export_Weekly", "Weekly Data Export", ("DataExport", "ViewAllData", "ExportReport")),
     Grant("Report_Builder", "Report Builder", ("CreateCustomizeReports", "ExportReport", "ScheduleReports")),
     Grant("Knowledge_Reader", "Knowledge Reader", ("RunFlow",)),
-)  # fmt: skip
+)
 
-_VERBS = dict(zip("credvmf", (
-    "PermissionsCreate", "PermissionsRead", "PermissionsEdit", "PermissionsDelete", "PermissionsViewAllRecords",
-    "PermissionsModifyAllRecords", "PermissionsViewAllFields",
-), strict=True))  # fmt: skip
+_VERBS = dict(
+    zip(
+        "credvmf",
+        (
+            "PermissionsCreate",
+            "PermissionsRead",
+            "PermissionsEdit",
+            "PermissionsDelete",
+            "PermissionsViewAllRecords",
+            "PermissionsModifyAllRecords",
+            "PermissionsViewAllFields",
+        ),
+        strict=True,
+    )
+)
 assert set(_VERBS.values()) == set(OBJECT_PERMISSIONS)
 
 

@@ -55,8 +55,9 @@ def orders(ctx: Context, known: Contacts, count: int, items: int) -> Objects:
     named = draw.chance(0.97, count)
     contact = where_some(named, known.ids[row])
     billing = known.addresses.columns("Billing", row)
-    shipping = {name.replace("Billing", "Shipping"): column for name, column in billing.items()}
-    kept = {name: where_some(named, column) for name, column in (billing | shipping).items()}
+    kept = {name: where_some(named, column) for name, column in billing.items()}
+    told = named & draw.chance(0.3, count)  # most ship to where the bill goes and leave it empty
+    kept |= {n.replace("Billing", "Shipping"): where_some(told, column) for n, column in billing.items()}
     day = ctx.calendar.days[created]
     number = ctx.load.numbers("Order", "OrderNumber", count)
     ids = ctx.load.write(

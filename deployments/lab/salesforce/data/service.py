@@ -160,7 +160,7 @@ def _texts(
     detail = _details(ctx, draw, people, who, texts.DETAILS, draw.chance(0.45, count)).tolist()
     closing = draw.pick(texts.CLOSINGS, count).tolist()
     parts = zip(opening, middle, detail, closing, name.tolist(), strict=True)
-    body = objects([f"{o}\n{m}{d and ' ' + d or ''}\n{c.replace('{name}', n)}" for o, m, d, c, n in parts])
+    body = objects([f"{o}\n{m}{' ' + d if d else ''}\n{c.replace('{name}', n)}" for o, m, d, c, n in parts])
     inside = draw.pick(texts.INTERNAL, int((~about).sum()))
     subject[~about], body[~about] = objects([text.split(",")[0] for text in inside.tolist()]), inside
     kinds, reasons = objects(s[1] for s in texts.CASE_SUBJECTS), objects(s[2] for s in texts.CASE_SUBJECTS)
@@ -235,7 +235,7 @@ def emails(ctx: Context, people: People, writers: Writers, found: Cases, count: 
     )
     detail = _details(ctx, draw, people, who, texts.DETAILS, incoming & draw.chance(0.3, count)).tolist()
     letter = zip(draw.pick(texts.BODIES, count).tolist(), detail, name.tolist(), strict=True)
-    body = objects([f"{b}{d and ' ' + d or ''}\n\n{n}" for b, d, n in letter])
+    body = objects([f"{b}{' ' + d if d else ''}\n\n{n}" for b, d, n in letter])
     body[~incoming] = draw.pick(texts.REPLIES, int((~incoming).sum()))
     team = np.full(count, MAILBOX, dtype=object)
     ids = ctx.load.write(
@@ -263,7 +263,8 @@ def tasks(ctx: Context, writers: Writers, count: int) -> None:
     known, lead_ids = writers.known, writers.lead_ids
     row, lead = draw.ints(len(known.ids), count), draw.ints(len(lead_ids), count)
     kind = np.asarray(draw.rng.choice(3, count, p=(0.70, 0.25, 0.05)), dtype=np.int64)
-    who = np.where(kind == 0, known.ids[row], np.where(kind == 1, lead_ids[lead], None))
+    who = where_some(kind == 0, known.ids[row])
+    who[kind == 1] = lead_ids[lead][kind == 1]
     person = np.where(kind == 0, known.person[row], np.where(kind == 1, writers.lead_persons[lead], NOBODY))
     created = ctx.calendar.any(draw, count)
     done = draw.chance(0.7, count)

@@ -1,4 +1,4 @@
-"""The users of the org: administrators, integrations, employees, customers of the community, the site's guest.
+"""The users of the org: administrators, integrations, employees, customers of the community.
 
 Usernames end in @lab.example. The named ones below are what the rest of the lab builds on.
 """
@@ -113,7 +113,7 @@ def write_users(
     held: Rights,
     community: int,
 ) -> None:
-    """Everybody who can log in, the named first; people from `first_employee` on are the named and employees."""
+    """Everybody who can log in, the named first. They and the employees are the last people."""
     _write_named(ctx, people, first_employee, staff, held)
     _write_employees(ctx, people, first_employee + len(NAMED), known, staff, held)
     _write_community(ctx, people, known, held, community)

@@ -1,7 +1,7 @@
 """What customers and agents write: orders, returns, complaints, and too often card numbers, IBANs, passwords.
 
-Card numbers pass the Luhn check and IBANs the modulo-97 check, so that a scan that verifies check digits finds
-them. There are no AWS keys and no Vault tokens here: scenarios plant those.
+Card numbers pass the Luhn check and IBANs the modulo-97 check, so that a scan that verifies check digits
+finds them. There are no AWS keys and no Vault tokens here: scenarios plant those.
 """
 
 from __future__ import annotations

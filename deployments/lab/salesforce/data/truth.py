@@ -23,8 +23,9 @@ class Truth:
 
     def persons(self) -> Ints:
         """Everybody some record is about."""
-        seen = np.unique(np.concatenate([person for _, _, person in self._parts]))
-        return seen[seen != NOBODY]
+        seen: Ints = np.unique(np.concatenate([person for _, _, person in self._parts]))
+        somebody: Ints = seen[seen != NOBODY]
+        return somebody
 
     def write(self, store: Store, residence: Objects) -> None:
         """Everything collected, and where each person lives."""
