@@ -6,11 +6,10 @@ import random
 import time
 from typing import Any
 
-from blocks.errors import Refused
 from tasks.contain.guards import Guards
 from tasks.contain.history import CLOSE, REOPEN, details_of
 from tasks.contain.kinds import AccessKind
-from tasks.contain.pace import Pace, shown
+from tasks.contain.pace import Pace, is_final, shown
 from tasks.contain.world import World
 from tasks.incident import Access, AccessStatus, Containment, Ledger, Phase, Proof, System
 
@@ -44,7 +43,7 @@ class Closer:
                 detail = proof.detail
             except Exception as error:
                 detail = shown(error)
-                if isinstance(error, Refused):
+                if is_final(error):
                     break
             if tries < self._pace.tries:
                 time.sleep(self.wait(tries))
@@ -60,7 +59,7 @@ class Closer:
                 seconds = past.seconds or (self._world.now() - past.first_attempt).total_seconds()
                 return Containment(access, AccessStatus.CLOSED, proof, seconds, "Closed by an earlier run.")
         except Exception as error:
-            if not kind.manual and isinstance(error, Refused):
+            if not kind.manual and is_final(error):
                 return self.failed(access, shown(error))
         return self.close(kind, access)
 

@@ -6,7 +6,7 @@ import random
 import traceback
 from dataclasses import dataclass
 
-from blocks.errors import LeakResponseError
+from blocks.errors import LeakResponseError, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class Pace:
         """Seconds to wait after the `failures`-th failure."""
         whole = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failures - 1))
         return rng.uniform(whole / 2, whole)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether trying again is pointless: a no, unless it is a login that ended (401) and is renewed."""
+    return isinstance(error, Refused) and getattr(error, "status", 0) != 401
 
 
 def shown(error: BaseException) -> str:

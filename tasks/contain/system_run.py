@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from blocks.errors import Refused
 from tasks.contain.closing import Closer
 from tasks.contain.guards import Guards
 from tasks.contain.kinds import AccessKind
-from tasks.contain.pace import Pace, shown
+from tasks.contain.pace import Pace, is_final, shown
 from tasks.contain.registry import kinds_of
 from tasks.contain.world import World
 from tasks.incident import Access, AccessStatus, Containment, Ledger, System
@@ -101,7 +100,7 @@ class SystemRun:
                 found = kind.observe()
             except Exception as error:
                 detail = shown(error)
-                if isinstance(error, Refused) or tries == self._pace.tries:
+                if is_final(error) or tries == self._pace.tries:
                     self._keep(unobserved(self.system, kind.name, self.world.suspects(self.system), detail))
                     return []
                 time.sleep(self._closer.wait(tries))

@@ -3,6 +3,7 @@
 Deleting a job removes its data and its trace (Bulk API 2.0, "Delete a Query Job"); aborting keeps both.
 A job belongs to the suspects when a suspect user created it, or when its creator holds a grant of a suspect
 app or logged in through it within the incident's window.
+Jobs of the older Bulk API (jobType Classic) are seen and end with their session; they are not aborted here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from blocks.salesforce.errors import SalesforceRefused
 from tasks.contain.kinds import AccessKind, Reopened
 from tasks.contain.salesforce.org import Gone, quote
 from tasks.contain.salesforce.principals import suspect_apps, suspect_users
 from tasks.incident import Access, Proof, System
 
+# The list of query jobs may name jobs of every type; the type says where a job is asked and aborted.
+FAMILY = {"V2Query": "query", "V2Ingest": "ingest"}
 RUNNING = frozenset({"Open", "UploadComplete", "InProgress"})
 
 
@@ -38,8 +42,11 @@ class BulkJobs(AccessKind):
         ]
 
     def close(self, access: Access) -> None:
-        if self._state(access) in RUNNING:
-            self.world.salesforce.patch(f"jobs/{access.ref}", {"state": "Aborted"})
+        try:
+            self.world.salesforce.abort_job(access.ref)
+        except SalesforceRefused:
+            if self._state(access) in RUNNING:  # else it ended by itself in between
+                raise
 
     def prove(self, access: Access) -> Proof:
         state = self._state(access)
@@ -49,9 +56,12 @@ class BulkJobs(AccessKind):
         return Reopened(False, "An aborted job cannot go on: its owner starts it again.")
 
     def _running(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for family in ("query", "ingest"):
-            for job in self.world.salesforce.jobs(family):
-                if job.get("state") in RUNNING:
+        seen: set[str] = set()
+        for listed in FAMILY.values():
+            for job in self.world.salesforce.jobs(listed):
+                family = FAMILY.get(str(job.get("jobType")), listed)
+                if job.get("state") in RUNNING and job["id"] not in seen and job.get("jobType") != "Classic":
+                    seen.add(job["id"])
                     yield family, job
 
     def _used(self, app: str, job: Mapping[str, Any]) -> bool:
@@ -71,6 +81,6 @@ class BulkJobs(AccessKind):
 
     def _state(self, access: Access) -> str:
         try:
-            return str(self.world.salesforce.get(f"jobs/{access.ref}")["state"])
+            return str(self.world.salesforce.job(access.ref)["state"])
         except Gone:
             return "deleted"

@@ -104,17 +104,9 @@ class Org:
         soql = f"SELECT COUNT() FROM {source} WHERE {where}"  # noqa: S608 - SOQL, literals quoted
         return self._block.count(soql, what=f"count {source}")
 
-    def get(self, path: str) -> Any:
-        """GET; raises Gone on 404."""
-        return self._gone_on_404("GET", path)
-
-    def patch(self, path: str, values: Mapping[str, Any]) -> None:
-        """PATCH; raises Gone on 404."""
-        self._gone_on_404("PATCH", path, values)
-
     def update(self, sobject: str, record_id: str, values: Mapping[str, Any]) -> None:
         """Change one record."""
-        self.patch(f"sobjects/{sobject}/{record_id}", values)
+        self._gone_on_404("PATCH", f"sobjects/{sobject}/{record_id}", values)
 
     def insert(self, sobject: str, values: Mapping[str, Any]) -> str:
         """Create one record; returns its id."""
@@ -160,6 +152,16 @@ class Org:
             page = self._block.rest("GET", path, what=f"list jobs/{family}")
             yield from page["records"]
             path = "" if page.get("done", True) else page["nextRecordsUrl"]
+
+    def job(self, ref: str) -> Mapping[str, Any]:
+        """A Bulk 2.0 job by `query/ID` or `ingest/ID`; raises Gone when it was deleted."""
+        job: Mapping[str, Any] = self._gone_on_404("GET", f"jobs/{ref}")
+        return job
+
+    def abort_job(self, ref: str) -> None:
+        """Abort a Bulk 2.0 job; one that is gone is fine."""
+        with suppress(Gone):
+            self._gone_on_404("PATCH", f"jobs/{ref}", {"state": "Aborted"})
 
     def _gone_on_404(self, method: str, path: str, values: Mapping[str, Any] | None = None) -> Any:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from blocks.slack import SlackWorkspace
 from blocks.systems import Systems
 from blocks.vault import VaultServer
 from deployments.lab.process import free_port
+from deployments.lab.scenarios.attacker import SalesforceThief
+from deployments.lab.twin import Twin
 from tasks.evidence.ledger import FileLedger, open_ledger
 from tasks.incident import Containment, Incident, Mode, Suspect, Window
 
@@ -70,7 +74,13 @@ def incident() -> Callable[..., Incident]:
 def systems_of(tmp_path: Path) -> Callable[..., Systems]:
     """Systems of which only those given as blocks are there; the others' addresses answer nothing."""
 
-    def make(*, vault: VaultServer | None = None, aws: AwsAccount | None = None, plan: str = PLAN) -> Systems:
+    def make(
+        *,
+        salesforce: SalesforceOrg | None = None,
+        vault: VaultServer | None = None,
+        aws: AwsAccount | None = None,
+        plan: str = PLAN,
+    ) -> Systems:
         nowhere = f"127.0.0.1:{free_port()}"
         secret = tmp_path / "secret"
         secret.write_text("none")
@@ -83,7 +93,8 @@ def systems_of(tmp_path: Path) -> Callable[..., Systems]:
         file = tmp_path / "plan.yaml"
         file.write_text(plan)
         return Systems(
-            salesforce=SalesforceOrg(
+            salesforce=salesforce
+            or SalesforceOrg(
                 instance_url=f"https://{nowhere}",
                 auth="client_credentials",
                 consumer_key="none",
@@ -108,3 +119,75 @@ def by_kind(found: list[Containment]) -> dict[str, Containment]:
 
 def attempts(ledger: FileLedger) -> list[Mapping[str, Any]]:
     return [entry for entry in ledger.entries() if entry["kind"] == "ATTEMPT"]
+
+
+# --- an org whose app was stolen ---
+
+APP = "Support Chat"
+INTEGRATION = "support-chat@lab.example"
+GRANTS = 2600
+APP_PLAN = (
+    PLAN
+    + f"""integrations:
+  - name: Support Chat
+    owner: integration_engineer
+    principals:
+      - {{kind: connected-app, identifier: {APP}}}
+      - {{kind: salesforce-user, identifier: {INTEGRATION}}}
+policies:
+  break_glass_admin: break-glass@lab.example
+"""
+)
+
+
+@pytest.fixture
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+    server = Twin.start(tmp_path_factory.mktemp("twin"), contacts=60, log_delay_s=0)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def systems(twin: Twin, systems_of: Callable[..., Systems]) -> Systems:
+    return systems_of(salesforce=responder(twin), plan=APP_PLAN)
+
+
+@pytest.fixture
+def thief(twin: Twin) -> Thief:
+    return Thief(twin)
+
+
+@dataclass
+class Thief:
+    """Holds every refresh token of the stolen app."""
+
+    twin: Twin
+
+    def __post_init__(self) -> None:
+        stolen = self.twin.org["stolen"]
+        self.refresh_tokens: dict[str, str] = json.loads(Path(stolen["refresh_tokens_file"]).read_text())
+        salesforce = {"url": self.twin.url, "api_version": "67.0", "ca": str(self.twin.ca)}
+        self.client = SalesforceThief({"salesforce": salesforce, "stolen": stolen}, "thief/1.0")
+
+    def mint(self, username: str = INTEGRATION) -> str | None:
+        return self.client.refresh(self.refresh_tokens[username])
+
+    def reads(self, token: str) -> bool:
+        return self.client.query("SELECT Id FROM Contact LIMIT 1", token).ok
+
+    def others(self, count: int) -> list[str]:
+        return [name for name in self.refresh_tokens if name != INTEGRATION][:count]
+
+
+def responder(twin: Twin) -> SalesforceOrg:
+    own = twin.org["responder"]
+    return SalesforceOrg(
+        instance_url=twin.url,
+        auth="jwt",
+        consumer_key=own["consumer_key"],
+        username=own["username"],
+        secret=[f"file:{own['private_key_file']}"],
+        audience=twin.url,
+        ca_bundle=str(twin.ca),
+        retry_s=5,
+    )
