@@ -18,7 +18,7 @@ from moto.s3.models import S3Backend, s3_backends
 from moto.secretsmanager.models import SecretsManagerBackend
 from moto.sts.models import STSBackend
 
-from . import principals
+from . import principals, simulate
 from .answers import AwsError, error
 from .bootstrap import install_managed_policies
 from .operations import Operation
@@ -54,6 +54,10 @@ def own_answer(
             return "text/xml", _session_xml(principal, operation)
         case "sts", "GetCallerIdentity":
             return "text/xml", _identity_xml(principal)
+        case "iam", "SimulatePrincipalPolicy":
+            return "text/xml", simulate.answer(operation.parameters, principal)
+        case "secretsmanager", "RotateSecret":
+            _refuse_rotation(operation)
     return None
 
 
@@ -74,6 +78,20 @@ def _secret_stages() -> None:
         return answer
 
     _replace(SecretsManagerBackend, "update_secret_version_stage", corrected)
+
+
+def _refuse_rotation(operation: Operation) -> None:
+    """There is no Lambda here to rotate with. moto would report success and leave two current versions."""
+    if operation.parameters.get("RotationLambdaARN"):
+        raise AwsError(
+            "AccessDeniedException",
+            "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy "
+            "grants access to the principal secretsmanager.amazonaws.com.",
+            400,
+        )
+    raise AwsError(
+        "InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.", 400
+    )
 
 
 def _refuse_label_taken(versions: dict[str, Any], stage: str, target: str) -> None:

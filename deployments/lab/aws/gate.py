@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.iam.models import mark_account_as_visited
+
 from ..faults import Fault, Faults
 from . import answers, bootstrap, principals, signature
 from .access import add_parameters, authorize, context_of
@@ -174,6 +176,9 @@ class Gate:
     ) -> Iterable[bytes]:
         own = own_answer(principal, operation, request.body, request.region, self._trail)
         if own is not None:
+            mark_account_as_visited(
+                principals.ACCOUNT, principal.key_id, operation.service, request.region
+            )  # moto notes the key's last use for the calls that it serves
             start_response("200 OK", [("Content-Type", own[0]), ("Content-Length", str(len(own[1])))])
             return [own[1]]
         request.environ["wsgi.input"] = io.BytesIO(request.body)

@@ -88,6 +88,17 @@ def find(key_id: str) -> Principal | None:
     return None
 
 
+def documents_of(arn: str) -> tuple[str, ...] | None:
+    """The identity policies of the user or role with this ARN; None when there is none."""
+    for user in iam().users.values():
+        if user.arn == arn:
+            return tuple(_user_documents(user))
+    for role in iam().roles.values():
+        if role.arn == arn:
+            return tuple(_role_documents(role))
+    return None
+
+
 def _user(user: Any, key_id: str, secret: str, active: bool) -> Principal:
     return Principal(
         key_id=key_id,

@@ -322,3 +322,39 @@ def test_a_session_policy_can_only_narrow(lab_aws: Aws, lab_aws_world: AwsWorld)
     )
     assert code_of(lambda: s3.get_object(Bucket=EXPORTS, Key="orders/latest.csv")) == ""
     assert code_of(lambda: s3.list_objects_v2(Bucket=EXPORTS)) == "AccessDenied"
+
+
+def test_policies_can_be_asked_without_acting(lab_aws: Aws, lab_aws_world: AwsWorld) -> None:
+    iam = as_user(lab_aws, "iam", lab_aws_world.responder)
+    arn = iam.get_user(UserName=STOLEN_FROM)["User"]["Arn"]
+
+    def decisions() -> dict[str, str]:
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=arn,
+            ActionNames=["s3:GetObject", "s3:PutObject"],
+            ResourceArns=[f"arn:aws:s3:::{ATTACHMENTS}/x"],
+        )
+        return {result["EvalActionName"]: result["EvalDecision"] for result in answer["EvaluationResults"]}
+
+    assert decisions() == {"s3:GetObject": "allowed", "s3:PutObject": "implicitDeny"}
+    deny = document({"Effect": "Deny", "Action": "*", "Resource": "*"})
+    iam.put_user_policy(UserName=STOLEN_FROM, PolicyName="deny", PolicyDocument=deny)
+    assert set(decisions().values()) == {"explicitDeny"}
+    nobody = lambda: iam.simulate_principal_policy(PolicySourceArn=arn + "x", ActionNames=["s3:GetObject"])  # noqa: E731
+    assert code_of(nobody) == "NoSuchEntity"
+
+
+def test_the_owner_of_a_key_and_its_last_use_are_found_by_the_key_alone(
+    lab_aws: Aws, lab_aws_world: AwsWorld
+) -> None:
+    iam = as_user(lab_aws, "iam", lab_aws_world.responder)
+
+    def used() -> dict[str, Any]:
+        found: dict[str, Any] = iam.get_access_key_last_used(AccessKeyId=lab_aws_world.stolen.access_key_id)
+        return found
+
+    assert used()["UserName"] == STOLEN_FROM
+    as_user(lab_aws, "sts", lab_aws_world.stolen).get_caller_identity()
+    assert used()["AccessKeyLastUsed"]["ServiceName"] == "sts"
+    reads(lab_aws, lab_aws_world)()
+    assert used()["AccessKeyLastUsed"]["ServiceName"] == "s3"

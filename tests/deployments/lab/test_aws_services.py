@@ -136,6 +136,18 @@ def test_a_second_rotation_moves_the_previous_label_on(lab_aws: Aws, lab_aws_wor
     assert previous["SecretString"] == "webhook-secret-2"
 
 
+def test_rotation_by_lambda_is_refused_and_leaves_one_current_version(
+    lab_aws: Aws, lab_aws_world: AwsWorld
+) -> None:
+    secrets = lab_aws.client("secretsmanager")
+    function = f"arn:aws:lambda:{lab_aws.region}:123456789012:function:rotate"
+    rotate = lambda **more: secrets.rotate_secret(SecretId=SUPPORT_SECRET, **more)  # noqa: E731
+    assert code_of(rotate) == "InvalidRequestException"
+    assert code_of(lambda: rotate(RotationLambdaARN=function)) == "AccessDeniedException"
+    stages = secrets.describe_secret(SecretId=SUPPORT_SECRET)["VersionIdsToStages"]
+    assert list(stages.values()) == [["AWSCURRENT"]]
+
+
 # --- CloudTrail -------------------------------------------------------------------------------------
 
 
