@@ -146,7 +146,7 @@ class Vault:
     def force_lease(self, lease_id: str) -> None:
         """Make Vault forget a lease it cannot revoke. The credential behind it may still work."""
         with vault_errors("sys/leases/revoke-force"):
-            self._client().sys.force_revoke_lease(lease_id)
+            self._client().sys.revoke_force(lease_id)
 
     @property
     def _mount(self) -> str:
