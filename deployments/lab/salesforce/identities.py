@@ -97,7 +97,11 @@ class Identities:
             "Alias": username[:8],
             "IsActive": 1,
         }
-        return str(self._org.store.insert("User", [row])[0])
+        made = str(self._org.store.insert("User", [row])[0])
+        # Every user counts as a person in the ground truth (data/people.py); this one is in no other record.
+        person = ("User", made, f"P-{made}", "unknown")
+        self._org.store.load("_person", ("object", "record_id", "person_id", "residence"), [person])
+        return made
 
     def _assign(self, user_id: str, set_id: str) -> None:
         held = self._org.store.read().execute(
