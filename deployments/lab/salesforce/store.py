@@ -39,6 +39,14 @@ _TRUTH = (
     "CREATE TABLE _lives (person INTEGER PRIMARY KEY, residence TEXT NOT NULL)",
     "CREATE VIEW _person AS SELECT object, record_id, printf('P%08d', person) AS person_id, residence"
     " FROM _about JOIN _lives USING (person)",
+    # A row added to the view is about the person it names, or about a new one when it names none we know.
+    "CREATE TRIGGER _person_known INSTEAD OF INSERT ON _person"
+    " WHEN EXISTS (SELECT 1 FROM _lives WHERE printf('P%08d', person) = NEW.person_id) BEGIN"
+    " INSERT INTO _about VALUES (NEW.object, NEW.record_id, CAST(substr(NEW.person_id, 2) AS INTEGER)); END",
+    "CREATE TRIGGER _person_new INSTEAD OF INSERT ON _person"
+    " WHEN NOT EXISTS (SELECT 1 FROM _lives WHERE printf('P%08d', person) = NEW.person_id) BEGIN"
+    " INSERT INTO _lives VALUES (NULL, NEW.residence);"
+    " INSERT INTO _about VALUES (NEW.object, NEW.record_id, last_insert_rowid()); END",
 )
 
 

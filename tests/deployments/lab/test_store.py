@@ -227,3 +227,14 @@ def test_bulk_load_has_indexes_at_the_end_and_leaves_the_journal_on(store: Store
     assert read.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     with pytest.raises(sqlite3.IntegrityError):
         store.load("Contact", ("Id", "LastName"), [(rows[0][0], "y")])
+
+
+def test_the_truth_takes_new_people_and_more_records_of_known_ones(store: Store) -> None:
+    columns = ("object", "record_id", "person_id", "residence")
+    store.load("_person", columns, [("User", "a", "new", "DE")])
+    known = store.read().execute("SELECT person_id FROM _person").fetchone()[0]
+    store.load("_person", columns, [("Case", "b", known, "DE"), ("User", "c", "other", "US-CA")])
+    rows = [tuple(row) for row in store.read().execute("SELECT * FROM _person ORDER BY record_id")]
+    assert [row[:2] for row in rows] == [("User", "a"), ("Case", "b"), ("User", "c")]
+    assert rows[0][2] == rows[1][2] == known != rows[2][2]
+    assert [row[3] for row in rows] == ["DE", "DE", "US-CA"]
