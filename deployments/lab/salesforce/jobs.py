@@ -16,6 +16,7 @@ from deployments.lab.salesforce.truth import Served
 from deployments.lab.salesforce.wire import Call
 
 if TYPE_CHECKING:
+    from deployments.lab.salesforce.bulk_v1 import Batch
     from deployments.lab.salesforce.org import Org
 
 DELIMITERS = {
@@ -27,10 +28,10 @@ ENDED = ("JobComplete", "Aborted", "Failed")
 
 @dataclass(eq=False)
 class Job:
-    """One job of Bulk 2.0, query or ingest."""
+    """One bulk job: of Bulk 2.0, query or ingest, or of Bulk API 1."""
 
     id: str
-    kind: str  # V2Query or V2Ingest
+    kind: str  # V2Query, V2Ingest or Classic
     operation: str
     object: str
     session: Session
@@ -56,6 +57,8 @@ class Job:
     upload: bytes = b""
     uploaded: bool = False
     outcomes: dict[str, bytes] = field(default_factory=dict)
+    content_type: str = "CSV"
+    batches: dict[str, Batch] = field(default_factory=dict)  # of Bulk API 1
 
     def info(self) -> dict[str, Any]:
         """The job as the API tells it. The SOQL is not in it."""
@@ -68,7 +71,7 @@ class Job:
             "systemModstamp": self.modified or self.created,
             "state": self.state,
             "concurrencyMode": "Parallel",
-            "contentType": "CSV",
+            "contentType": self.content_type,
             "apiVersion": float(self.version),
             "jobType": self.kind,
             "lineEnding": self.line_ending,

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qsl
 
-from deployments.lab.salesforce import control, oauth
+from deployments.lab.salesforce import bulk_v1, control, oauth
 from deployments.lab.salesforce.faults import Fault, Kind, instead, spoil
 from deployments.lab.salesforce.org import VERSIONS, Org
 from deployments.lab.salesforce.routes import Route, find, find_plain
@@ -231,9 +231,7 @@ def run(route: Route, call: Call) -> Reply:
 def refusal(call: Call, error: ApiError) -> Reply:
     """The error in the shape the endpoint's clients read."""
     if call.path.startswith("/services/async/"):
-        from deployments.lab.salesforce.bulk_v1 import error_reply
-
-        return error_reply(call, error)
+        return bulk_v1.error_reply(call, error)
     return Reply.error(error)
 
 
