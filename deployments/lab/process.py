@@ -42,7 +42,7 @@ class Process:
             guard += ["--uid", str(user[0]), "--gid", str(user[1])]
         for path in remove:
             guard += ["--remove", str(path)]
-        with log.open("wb") as output:
+        with _private(log) as output:
             self._guard = subprocess.Popen(
                 [*guard, "--", *map(str, command)],
                 stdin=subprocess.PIPE,
@@ -97,6 +97,12 @@ class Process:
         except subprocess.TimeoutExpired:
             os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.wait()
+
+
+def _private(log: Path) -> IO[bytes]:
+    """An empty log file for its owner alone: Vault prints its root token when it starts."""
+    log.unlink(missing_ok=True)
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def free_port() -> int:

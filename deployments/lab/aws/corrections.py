@@ -31,6 +31,7 @@ def install() -> None:
     install_managed_policies()
     _secret_stages()
     _object_lock()
+    _locked_uploads()
     _disabled_kms_keys()
     _issue_times()
 
@@ -127,6 +128,33 @@ def _object_lock() -> None:
         put(self, bucket_name, key_name, version_id=version_id, retention=retention)
 
     _replace(S3Backend, "put_object_retention", corrected)
+
+
+def _locked_uploads() -> None:
+    """An object uploaded in parts is locked like any other: as asked at its start, or by the default."""
+    begin: Callable[..., Any] = S3Backend.create_multipart_upload
+    complete: Callable[..., Any] = S3Backend.complete_multipart_upload
+
+    def corrected_begin(self: S3Backend, *args: Any, **kwargs: Any) -> Any:
+        from flask import request
+
+        upload = begin(self, *args, **kwargs)
+        names = ("mode", "retain-until-date", "legal-hold")
+        upload.lab_lock = [request.headers.get(f"x-amz-object-lock-{name}") for name in names]
+        return upload
+
+    def corrected_complete(self: S3Backend, bucket_name: str, multipart_id: str, body: Any) -> Any:
+        bucket: Any = self.get_bucket(bucket_name)
+        mode, until, hold = bucket.multiparts[multipart_id].lab_lock
+        key = complete(self, bucket_name, multipart_id, body)
+        if key is not None:
+            if mode is None and bucket.object_lock_enabled and bucket.has_default_lock:
+                mode, until = bucket.default_lock_mode, bucket.default_retention()
+            key.lock_mode, key.lock_until, key.lock_legal_status = mode, until, hold
+        return key
+
+    _replace(S3Backend, "create_multipart_upload", corrected_begin)
+    _replace(S3Backend, "complete_multipart_upload", corrected_complete)
 
 
 def _bypass() -> bool:

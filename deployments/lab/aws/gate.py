@@ -230,8 +230,7 @@ class Gate:
 
 
 def _read(environ: dict[str, Any]) -> Request:
-    size = int(environ.get("CONTENT_LENGTH") or 0)
-    body = environ["wsgi.input"].read(size) if size else b""
+    body = _body(environ)
     headers = {
         name[5:].replace("_", "-").lower(): value
         for name, value in environ.items()
@@ -246,6 +245,17 @@ def _read(environ: dict[str, Any]) -> Request:
     except (KeyError, IndexError, ValueError):
         signed = None
     return Request(environ, environ["REQUEST_METHOD"], url, headers, body, signed)
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The whole body, also of a chunked request, whose length moto is then told."""
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        body: bytes = environ["wsgi.input"].read()
+        environ["CONTENT_LENGTH"] = str(len(body))
+        del environ["HTTP_TRANSFER_ENCODING"]
+        return body
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    return environ["wsgi.input"].read(size) if size else b""
 
 
 def _before(fault: Fault, protocol: str) -> None:

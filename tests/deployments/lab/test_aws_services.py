@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,26 @@ def test_asking_for_a_retention_that_is_not_there_says_so(lab_aws: Aws, lab_aws_
     assert code_of(lambda: s3.get_object_retention(Bucket=EVIDENCE, Key="nothing")) == "NoSuchKey"
     name = lab_aws_world.attachments[0]
     assert code_of(lambda: s3.get_object_retention(Bucket=ATTACHMENTS, Key=name)) == "InvalidRequest"
+
+
+def test_a_large_pack_goes_up_in_parts_under_the_lock(lab_aws: Aws, lab_aws_world: AwsWorld) -> None:
+    s3 = as_user(lab_aws, "s3", lab_aws_world.responder)
+    data = bytes(range(256)) * 40_000  # 10 MB: more than one part
+    s3.upload_fileobj(io.BytesIO(data), EVIDENCE, "incidents/large")
+    found = s3.get_object(Bucket=EVIDENCE, Key="incidents/large")
+    assert found["Body"].read() == data
+    assert found["ObjectLockMode"] == "COMPLIANCE"  # the bucket's default
+    until = datetime.now(UTC) + timedelta(days=90)
+    asked = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
+    s3.upload_fileobj(io.BytesIO(data), EVIDENCE, "incidents/asked", ExtraArgs=asked)
+    lock = s3.get_object_retention(Bucket=EVIDENCE, Key="incidents/asked")["Retention"]
+    assert lock["Mode"] == "GOVERNANCE"
+    assert abs(lock["RetainUntilDate"] - until) < timedelta(seconds=2)
+    version = found["VersionId"]
+    delete = lambda: lab_aws.client("s3").delete_object(  # noqa: E731
+        Bucket=EVIDENCE, Key="incidents/large", VersionId=version
+    )
+    assert code_of(delete) == "AccessDenied"
 
 
 # --- Secrets Manager --------------------------------------------------------------------------------
