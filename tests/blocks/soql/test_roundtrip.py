@@ -2,14 +2,17 @@
 
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from blocks.salesforce.soql import SoqlSyntaxError, parse, render
 from tests.blocks.soql.generator import Generator
 
+# Statements come from a random source, which shrinks slowly and to little use: the failing text says enough.
+FIND_ONLY = (Phase.explicit, Phase.reuse, Phase.generate)
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+@settings(max_examples=400, deadline=None, phases=FIND_ONLY, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False))
 def test_parse_reads_back_what_render_writes(random: Random) -> None:
     query = Generator(random).query()
@@ -30,7 +33,7 @@ def test_the_same_seed_makes_the_same_statement() -> None:
     assert Generator(Random(7)).query() == Generator(Random(7)).query()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, phases=FIND_ONLY)
 @given(st.randoms(use_true_random=False))
 def test_spelling_does_not_matter(random: Random) -> None:
     """Line breaks for spaces outside of strings, and other keyword case, read as the same tree."""
@@ -54,7 +57,7 @@ def test_any_text_is_read_or_refused_with_a_position_inside_it(text: str) -> Non
         assert parse(render(query)) == query
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, phases=FIND_ONLY)
 @given(st.randoms(use_true_random=False), st.integers(0, 10_000), st.sampled_from("';*\\\"#"))
 def test_damage_is_never_read_as_something_else_unnoticed(random: Random, where: int, damage: str) -> None:
     """A statement cut short by an odd character is refused, or means what its own text says."""
@@ -66,4 +69,4 @@ def test_damage_is_never_read_as_something_else_unnoticed(random: Random, where:
     except SoqlSyntaxError:
         return
     assert parse(render(query)) == query
-    assert damage in "'\\\"*;#" and damaged.count("'") >= 2  # only inside a string can it stand
+    assert damaged.count("'") >= 2  # only inside a string, or as its quote, can it stand
