@@ -1,0 +1,191 @@
+"""One rehearsal: attack, trigger, respond, compare with the truth, judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from deployments.cli.attacker_process import Attacker, Attempts, read_attempts
+from deployments.cli.respond import LAB_PLAN, Request
+from deployments.cli.result import (
+    accesses,
+    containment,
+    duties,
+    evidence,
+    ledger_entries,
+    manual_steps,
+    scope,
+    seconds,
+)
+from deployments.cli.run_flow import Outcome, run_response
+from deployments.cli.truth import LabTruth, score_records, score_subjects
+from deployments.lab.lab import Lab
+from deployments.prefect_server import PrefectServer
+from tasks.incident import Mode, Suspect, Window, to_json
+
+# What a commander would know when the alarm comes: the attack was malicious and from outside.
+ANSWERS = {
+    "incident.malicious": True,
+    "incident.risk_level": "high",
+    "incident.br_significantly_affects": True,
+    "incident.card_data_suspected": False,
+}
+
+
+@dataclass
+class Rehearsal:
+    scenario: str
+    seed: int
+    lab: Lab
+    attacker: Attacker
+    server: PrefectServer
+    lab_seconds: float
+    say: Callable[[str], None]
+
+    def run(self) -> dict[str, Any]:
+        """The scorecard as data, in the shape that machines rely on."""
+        began = datetime.now(UTC)
+        self.say("The attacker takes what it can ...")
+        self.attacker.wait_until_exfiltrated()
+        triggered = datetime.now(UTC)
+        self.say("The alarm is raised; the attacker keeps trying every credential")
+        outcome = run_response(self._request(began, triggered), self.lab.json_path, self.say)
+        self.say("Letting the attacker try everything once more ...")
+        self.attacker.stop()
+        attempts = read_attempts(self.attacker.log, triggered, contained_at(outcome))
+        return self._score(outcome, attempts)
+
+    def _request(self, began: datetime, triggered: datetime) -> Request:
+        suspects = tuple(Suspect.parse(text) for text in self.lab.info["suspects"])
+        return Request(
+            what_happened=f"Rehearsal of {self.scenario}",
+            suspects=suspects,
+            window=Window(began - timedelta(minutes=5)),
+            aware_at=triggered,
+            mode=Mode.CONTAIN,
+            incident_id=None,
+            commander=None,
+            plan=LAB_PLAN,
+            answers=ANSWERS,
+        )
+
+    def _score(self, outcome: Outcome, attempts: Attempts) -> dict[str, Any]:
+        folder = outcome.folder
+        contained = containment(folder)
+        listed = accesses(contained)
+        found = self._compare(outcome)
+        proof = evidence(folder)
+        self.say("Searching the run history for canaries ...")
+        canaries = self._canaries()
+        result = {
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "incident_id": outcome.incident.id,
+            "passed": False,
+            "message": outcome.message,
+            "attacker": asdict(attempts),
+            "accesses": listed,
+            "manual_steps": manual_steps(contained),
+            "scope": found,
+            "duties": duties(folder),
+            "evidence": proof,
+            "canaries_in_run_history": canaries,
+            "seconds": {
+                "lab": round(self.lab_seconds, 2),
+                **seconds(folder, outcome.started_at, outcome.ended_at),
+            },
+            "report": str(folder.report),
+        }
+        plain: dict[str, Any] = to_json(result)
+        plain["passed"] = outcome.completed and not reasons(plain)
+        return plain
+
+    def _compare(self, outcome: Outcome) -> dict[str, Any]:
+        """Found against the lab's truth, record by record and person by person."""
+        from tasks.scope.exposure import affected_records, affected_subjects
+
+        known = LabTruth(self.lab.info)
+        truth = known.served(f"oauth:{self.lab.info['stolen']['app']}:*")
+        found = scope(outcome.folder)
+        if found is None:
+            nothing = {"truth": len(truth), "found": 0, "missed": len(truth), "extra": 0}
+            return {
+                "records": nothing,
+                "subjects": nothing,
+                "by_residence": {},
+                "coverage": ["no scope was made"],
+            }
+        records = affected_records(outcome.folder)
+        people = affected_subjects(outcome.folder)
+        pairs = zip(people["subject"], zip(people["object"], people["record_id"], strict=True), strict=True)
+        in_records = score_records(truth, set(zip(records["object"], records["record_id"], strict=True)))
+        in_people = score_subjects(truth, known.persons(), pairs)
+        return {
+            "records": asdict(in_records),
+            "subjects": asdict(in_people),
+            "by_residence": found["by_residence"],
+            "by_category": found["by_category"],
+            "coverage": found["coverage"],
+        }
+
+    def _canaries(self) -> int:
+        """How often a secret or a customer's data stands anywhere in the run history."""
+        from tasks.evidence.canaries import search_history
+
+        return search_history(list(self._needles()))
+
+    def _needles(self) -> Iterator[str]:
+        stolen, slack = self.lab.info["stolen"], self.lab.info["slack"]
+        yield from (stolen["aws_secret_access_key"], stolen["vault_token"], stolen["consumer_secret"])
+        yield from (slack["token"], slack["signing_secret"])
+        yield from list(json.loads(Path(stolen["refresh_tokens_file"]).read_text(encoding="utf-8")).values())[
+            :50
+        ]
+        yield from self.lab.info.get("canaries", ())
+
+    def show(self, result: dict[str, Any]) -> None:
+        """The scorecard for a person."""
+        from rich.console import Console
+
+        from tasks.report.scorecard import scorecard
+
+        console = Console()
+        console.print(scorecard(result, reasons=reasons(result)))
+        console.print(f"Report: {result['report']}")
+
+
+def reasons(result: dict[str, Any]) -> list[str]:
+    """Why a rehearsal did not pass; none when it did."""
+    found = []
+    if result["attacker"]["successes_after_contained"]:
+        found.append("The attacker still got in after containment.")
+    if not result["accesses"]:
+        found.append("No access was found to close.")
+    still_open = [one["kind"] for one in result["accesses"] if not one["closed"]]
+    if still_open:
+        found.append(f"Not closed and proven: {', '.join(still_open)}.")
+    for what in ("records", "subjects"):
+        score = result["scope"][what]
+        if score["missed"] or score["extra"]:
+            found.append(f"Scope of {what}: {score['missed']} missed, {score['extra']} extra.")
+    if not result["evidence"]["verified"]:
+        found.append(f"The evidence does not verify: {'; '.join(result['evidence']['problems'])}")
+    if result["canaries_in_run_history"]:
+        found.append("Secrets or personal data stand in the run history.")
+    return found
+
+
+def contained_at(outcome: Outcome) -> datetime | None:
+    """When the last access was proven closed; None when containment never got there."""
+    times = [
+        datetime.fromisoformat(entry["at"])
+        for entry in ledger_entries(outcome.folder)
+        if entry["phase"] == "contain" and entry["kind"] == "RESULT"
+    ]
+    contained = containment(outcome.folder)
+    proven = bool(contained) and all(one["closed"] for one in accesses(contained))
+    return max(times) if times and proven else None

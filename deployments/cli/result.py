@@ -1,0 +1,134 @@
+"""The machine-readable result of a response or a rehearsal, in the shape the README documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from deployments.cli.run_flow import Outcome
+from tasks.incident import AccessStatus, Containment, Duty, DutyStatus, IncidentFolder, ScopeSummary
+
+LIMIT_DUTIES = (DutyStatus.DUE, DutyStatus.UNDETERMINED)
+
+
+def result_json(outcome: Outcome) -> dict[str, Any]:
+    """What `respond --json` writes: as `rehearse`, without the attacker and the comparison with the truth."""
+    folder = outcome.folder
+    contained = containment(folder)
+    return {
+        "incident_id": outcome.incident.id,
+        "mode": outcome.incident.mode,
+        "passed": outcome.completed,
+        "message": outcome.message,
+        "accesses": accesses(contained),
+        "manual_steps": manual_steps(contained),
+        "scope": scope(folder),
+        "duties": duties(folder),
+        "evidence": evidence(folder),
+        "seconds": seconds(folder, outcome.started_at, outcome.ended_at),
+    }
+
+
+def containment(folder: IncidentFolder) -> list[Containment]:
+    return folder.read(folder.containment, list[Containment]) or []
+
+
+def accesses(contained: list[Containment]) -> list[dict[str, Any]]:
+    """Every access an API can close, with its proof. What only a person can close is a manual step."""
+    return [
+        {
+            "system": one.access.system,
+            "kind": one.access.kind,
+            "principal": one.access.principal,
+            "closed": one.status is AccessStatus.CLOSED,
+            "status": one.status,
+            "proof": f"{one.proof.method}: {one.proof.detail}" if one.proof else "",
+            "seconds": one.seconds,
+        }
+        for one in contained
+        if one.status is not AccessStatus.MANUAL
+    ]
+
+
+def manual_steps(contained: list[Containment]) -> list[dict[str, Any]]:
+    return [
+        {"access": one.access.key, "instructions": one.detail}
+        for one in contained
+        if one.status is AccessStatus.MANUAL
+    ]
+
+
+def scope(folder: IncidentFolder) -> dict[str, Any] | None:
+    """Counts with both bounds; null when there is no scope yet."""
+    found = folder.read(folder.scope, ScopeSummary)
+    if found is None:
+        return None
+    return {
+        "records": {"found": found.records.upper, "lower": found.records.lower, "upper": found.records.upper},
+        "subjects": {
+            "found": found.subjects.upper,
+            "lower": found.subjects.lower,
+            "upper": found.subjects.upper,
+        },
+        "by_residence": {code: bounds.upper for code, bounds in found.by_residence.items()},
+        "by_category": {category: bounds.upper for category, bounds in found.by_category.items()},
+        "coverage": [f"{item.source}: {item.statement}" for item in found.coverage],
+    }
+
+
+def duties(folder: IncidentFolder) -> list[dict[str, Any]]:
+    """What is due or may be due; what is certainly not due is in the incident folder."""
+    found = folder.read(folder.duties, list[Duty]) or []
+    return [
+        {
+            "rule": duty.rule,
+            "recipient": duty.recipient,
+            "clock_start": duty.clock_start,
+            "due_at": duty.due_at,
+            "status": duty.status,
+            "missing": duty.missing,
+        }
+        for duty in found
+        if duty.status in LIMIT_DUTIES
+    ]
+
+
+def evidence(folder: IncidentFolder) -> dict[str, Any]:
+    """The newest pack, checked offline now."""
+    from tasks.evidence.verify import verify
+
+    packs = sorted((folder.path / "packs").glob("*.zip"), key=lambda path: path.stat().st_mtime)
+    if not packs:
+        return {"pack": None, "entries": 0, "verified": False, "problems": ["no pack was built"]}
+    checked = verify(packs[-1])
+    return {
+        "pack": str(packs[-1]),
+        "entries": checked.entries,
+        "verified": checked.verified,
+        "problems": checked.problems,
+    }
+
+
+def seconds(folder: IncidentFolder, started: datetime, ended: datetime) -> dict[str, float]:
+    """How long each phase took, from the first to the last of its ledger entries."""
+    spans: dict[str, list[datetime]] = {}
+    for entry in ledger_entries(folder):
+        at = datetime.fromisoformat(entry["at"])
+        if at >= started:
+            spans.setdefault(entry["phase"], []).append(at)
+    ends = {phase: max(times) for phase, times in spans.items()}
+    result: dict[str, float] = {}
+    before = started
+    for phase in ("preserve", "contain", "scope", "notify", "remediate", "close"):
+        if phase in ends:
+            result[phase] = round(max(0.0, (ends[phase] - before).total_seconds()), 2)
+            before = max(before, ends[phase])
+    return {**result, "total": round((ended - started).total_seconds(), 2)}
+
+
+def ledger_entries(folder: IncidentFolder) -> list[Mapping[str, Any]]:
+    if not folder.ledger.exists():
+        return []
+    return [json.loads(line) for line in folder.ledger.read_text(encoding="utf-8").splitlines()]
