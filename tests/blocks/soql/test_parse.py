@@ -211,18 +211,18 @@ def test_too_long_and_too_deep_are_refused_and_deep_enough_is_read() -> None:
 
 def test_a_long_list_of_values_is_read_quickly() -> None:
     text = "SELECT Id FROM A WHERE Id IN (" + ", ".join(f"'{n:018d}'" for n in range(4000)) + ")"
-    start = time.perf_counter()
+    start = time.process_time()
     where = parse(text).where
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert isinstance(where, ast.Comparison) and isinstance(where.value, ast.List)
     assert len(where.value.items) == 4000
 
 
 def test_an_ordinary_statement_takes_well_under_a_millisecond() -> None:
     parse(GOOD[0])
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(10):
         for text in GOOD:
             parse(text)
-    each = (time.perf_counter() - start) / (10 * len(GOOD))
+    each = (time.process_time() - start) / (10 * len(GOOD))
     assert each < 0.002  # measured 0.15 ms; the margin is for a busy machine
