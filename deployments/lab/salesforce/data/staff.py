@@ -43,6 +43,7 @@ class Named:
     sets: tuple[str, ...] = ()
     first_name: str | None = None
     alias: str = "user"
+    user_type: str = "Standard"
 
 
 NAMED: tuple[Named, ...] = (
@@ -76,6 +77,7 @@ NAMED: tuple[Named, ...] = (
     Named(
         f"erp-connect@{DOMAIN}", "ERP Connect", rights.INTEGRATION_PROFILE, ("ERP_Connect",), None, "erpco"
     ),
+    Named(f"shop-site@{DOMAIN}", "Shop Site Guest User", rights.GUEST_PROFILE, (), None, "guest", "Guest"),
 )
 _PROFILES = ("Support Agent", "Store Associate", "Marketing User", "Sales User", "Standard User")
 _WEIGHTS = (40, 36, 10, 9, 5)
@@ -152,7 +154,7 @@ def _write_named(ctx: Context, people: People, first: int, staff: Staff, held: R
             "Name": objects(names),
             "Alias": objects(n.alias for n in NAMED),
             "ProfileId": objects(held.profiles[n.profile] for n in NAMED),
-            "UserType": "Standard",
+            "UserType": objects(n.user_type for n in NAMED),
             **_columns(ctx, draw, home, count, count),
         },
         created,
@@ -258,7 +260,7 @@ def _switchboard(ctx: Context, draw: Draw, home: Ints, last_name: Objects) -> Ob
 
 
 def _write_community(ctx: Context, people: People, known: Contacts, held: Rights, community: int) -> None:
-    """Customers who log in to the community, each tied to its contact; and the site's guest user."""
+    """Customers who log in to the community, each tied to its contact."""
     draw = Draw(ctx.seed, "community")
     row = np.sort(draw.sample(np.arange(len(known.has_email)), community))
     count, person = len(row), known.person[row]
