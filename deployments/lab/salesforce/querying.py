@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from blocks.salesforce.soql import Query
+from deployments.lab.salesforce import current_session
 from deployments.lab.salesforce.cursors import Cursor, invalid_locator
 from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.query import QueryError, Result, Row, execute, read_soql
@@ -59,7 +60,7 @@ def run_query(
         return execute(
             org.store,
             org.schema,
-            query,
+            current_session.rewritten(query, session.id),
             org.permissions.of(session.user_id),
             now=org.clock.now(),
             tz=org.time_zone_of(session.user_id),
@@ -121,6 +122,7 @@ def _page(call: Call, rows: list[Row], total: int, following: str | None) -> Rep
     made: dict[str, Any] = {"totalSize": total, "done": following is None}
     if following is not None:
         made["nextRecordsUrl"] = following
+    rows = list(current_session.told(rows, call.session.id))
     made["records"] = [row.record for row in rows]
     call.notes.rows = len(rows) or (total if total and not following else 0)
     if rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from tests.deployments.lab.twin import Twin, error_of, twin, wait_for
 
@@ -145,6 +146,48 @@ def test_ingest_insert_update_and_failures(twin: Twin) -> None:
     assert rows_of(erp.get(f"/jobs/ingest/{job_id}/unprocessedrecords").text) == []
     run("update", f"Id,Phone\n{good[1]['sf__Id']},#N/A\n")
     assert erp.records(f"SELECT Phone FROM Account WHERE Id = '{good[1]['sf__Id']}'")[0]["Phone"] is None
+
+
+def test_bulk_one_in_xml_and_csv(twin: Twin) -> None:
+    admin = twin.client("Admin Console")
+    http = twin.http(
+        **{"X-SFDC-Session": admin.token, "Content-Type": "application/xml", "Accept": "application/xml"}
+    )
+    base = f"{twin.url}/services/async/67.0/job"
+
+    def job(operation: str) -> str:
+        body = (
+            '<jobInfo xmlns="http://www.force.com/2009/06/asyncapi/dataload">'
+            f"<operation>{operation}</operation><object>Account</object><contentType>CSV</contentType></jobInfo>"
+        )
+        reply = http.post(base, data=body)
+        assert reply.status_code == 201, reply.text
+        return f"{base}/{text_of(reply.text, 'id')}"
+
+    where = job("insert")
+    batch = http.post(
+        f"{where}/batch", data="Name,Phone\nAsync <one>,1\n,2\n", headers={"Content-Type": "text/csv"}
+    )
+    batch_url = f"{where}/batch/{text_of(batch.text, 'id')}"
+    assert text_of(http.get(batch_url).text, "state") == "Completed"
+    outcomes = rows_of(http.get(f"{batch_url}/result").text)
+    assert [row["Success"] for row in outcomes] == ["true", "false"]
+    query = job("query")
+    soql = "SELECT Id, Name FROM Account WHERE Name LIKE 'Async%'"
+    asked = http.post(f"{query}/batch", data=soql, headers={"Content-Type": "text/csv"})
+    query_url = f"{query}/batch/{text_of(asked.text, 'id')}"
+    result = text_of(http.get(f"{query_url}/result").text, "result")
+    assert [r["Name"] for r in rows_of(http.get(f"{query_url}/result/{result}").text)] == ["Async <one>"]
+    expired = twin.http(**{"X-SFDC-Session": "no", "Content-Type": "application/xml"}).post(
+        base, data="<jobInfo/>"
+    )
+    assert (expired.status_code, text_of(expired.text, "exceptionCode")) == (400, "InvalidSessionId")
+
+
+def text_of(xml: str, name: str) -> str:
+    found = re.search(f"<{name}>(.*?)</{name}>", xml)
+    assert found, xml
+    return found[1]
 
 
 def test_simple_salesforce_exports(twin: Twin) -> None:

@@ -61,7 +61,8 @@ def test_a_rest_query_leaves_its_text_and_who_asked(twin: Twin) -> None:
     assert (called["METHOD"], called["STATUS_CODE"], called["ENTITY_NAME"]) == ("GET", "200", "Contact")
     assert (called["ROWS_PROCESSED"], called["NUMBER_FIELDS"]) == ("3", "2")
     assert (called["CLIENT_IP"], called["USER_AGENT"]) == ("44.215.108.109", "Fetcher/1.0")
-    assert called["CONNECTED_APP_NAME"] == "Support Chat"
+    (usage,) = [row for row in events(responder, "ApiTotalUsage") if row["REQUEST_ID"] == "req-42"]
+    assert usage["CONNECTED_APP_NAME"] == "Support Chat"
     assert called["CONNECTED_APP_ID"] == twin.org["apps"]["Support Chat"]["id"][:15]
     assert len(called["USER_ID"]) == 15
     assert called["USER_ID_DERIVED"].startswith(called["USER_ID"])

@@ -63,6 +63,19 @@ def test_deleting_the_auth_session_ends_it(twin: Twin) -> None:
     assert error_of(again) == (404, "NOT_FOUND")
 
 
+def test_is_current_is_the_session_that_asks(twin: Twin) -> None:
+    responder, other = twin.client(), twin.client()
+    mine = f"UsersId = '{user_id(responder, 'leak-response@lab.example')}'"
+    (own,) = responder.records(f"SELECT Id, IsCurrent FROM AuthSession WHERE {mine} AND IsCurrent = true")
+    (others,) = other.records(f"SELECT Id, IsCurrent FROM AuthSession WHERE {mine} AND IsCurrent = true")
+    assert own["Id"] != others["Id"]
+    assert own["IsCurrent"] is True
+    rest = responder.records(f"SELECT Id, IsCurrent FROM AuthSession WHERE {mine} AND IsCurrent != true")
+    assert others["Id"] in {row["Id"] for row in rest}
+    assert own["Id"] not in {row["Id"] for row in rest}
+    assert not any(row["IsCurrent"] for row in rest)
+
+
 def test_only_who_manages_users_sees_and_ends_other_sessions(twin: Twin) -> None:
     thief = twin.attacker()
     seen = {row["UsersId"] for row in thief.records("SELECT UsersId FROM AuthSession")}
