@@ -31,6 +31,8 @@ def scorecard(result: Result, *, reasons: Sequence[str] = ()) -> Group:
     if result.get("attacker"):
         parts.append(_section("Attacker", _attacker(result["attacker"])))
     parts.append(_section(_accesses_title(result["accesses"]), _accesses(result["accesses"])))
+    if result.get("manual_steps"):
+        parts.append(_section("Manual steps open", _manual(result["manual_steps"])))
     if result.get("scope"):
         parts.append(_section("Scope", _scope(result["scope"])))
     parts.append(_section(_duties_title(result["duties"]), _duties(result["duties"])))
@@ -51,18 +53,27 @@ def scorecard_text(
 
 
 def _verdict(result: Result, reasons: Sequence[str]) -> Panel:
-    passed = result.get("passed")
-    closed = all(access["closed"] for access in result["accesses"])
-    good = bool(passed) if passed is not None else closed
-    what = "REHEARSAL" if result.get("scenario") else "RESPONSE"
-    word = {True: "PASSED", False: "FAILED", None: "CONTAINED" if closed else "NOT CONTAINED"}[passed]
-    named = result.get("scenario") or result["incident_id"]
+    good, verdict = _word(result)
+    named = result.get("scenario") or ""
     seed = f", seed {result['seed']}" if result.get("seed") is not None else ""
     style = "bold green" if good else "bold red"
-    body = Text.assemble((f"{what} {word}", style), f"  {named}{seed}", ("\n" + result["incident_id"], "dim"))
+    body = Text.assemble((verdict, style), f"  {named}{seed}", ("\n" + result["incident_id"], "dim"))
     for reason in reasons:
         body.append(f"\n✗ {reason}", "red")
     return Panel(body, border_style="green" if good else "red", padding=(0, 1))
+
+
+def _word(result: Result) -> tuple[bool, str]:
+    """Whether it went well, and the verdict in capitals."""
+    passed = bool(result.get("passed", True))
+    closed = all(access["closed"] for access in result["accesses"])
+    if result.get("scenario"):
+        return passed, "REHEARSAL PASSED" if passed else "REHEARSAL FAILED"
+    if result.get("mode") == "plan":
+        return passed, "PLAN ONLY: NOTHING WAS CHANGED"
+    if not closed:
+        return False, "RESPONSE: NOT CONTAINED"
+    return passed, "RESPONSE: CONTAINED" if passed else "RESPONSE: CONTAINED, NOT FINISHED"
 
 
 def _section(title: str | Text, body: RenderableType) -> Group:
@@ -97,7 +108,7 @@ def _attacker(attacker: Result) -> Table:
     )
     access = attacker["seconds_of_access_after_trigger"]
     last = attacker.get("last_success_at")
-    when = f", last success {instant(datetime.fromisoformat(last))}" if last else ""
+    when = f", last success {instant(_parsed(last))}" if last else ""
     _row(table, "", f"{access:.1f} s of access after the response was started{when}")
     return table
 
@@ -124,6 +135,13 @@ def _accesses(accesses: Sequence[Result]) -> RenderableType:
     return table
 
 
+def _manual(steps: Sequence[Result]) -> Table:
+    table = _grid("left", "left")
+    for step in steps:
+        _row(table, Text("•", "yellow"), f"{step['access']}: {step['instructions']}")
+    return table
+
+
 def _scope(scope: Result) -> Group:
     table = _grid("left", "left", "right", "right", "right", "right")
     compared = isinstance(scope["records"], Mapping) and scope["records"].get("truth") is not None
@@ -141,12 +159,19 @@ def _scope(scope: Result) -> Group:
                 *(f"{figures[name]:,}" for name in ("found", "truth", "missed", "extra")),
             )
         else:
-            _row(table, "", words(what), f"{figures['found']:,}", "", "", "")
+            _row(table, "", words(what), _range(figures), "", "", "")
     parts: list[RenderableType] = [table]
     if scope.get("by_residence"):
         parts.append(Text("by residence: " + _residences(scope["by_residence"])))
     parts += [Text(f"coverage: {line}", "dim") for line in scope.get("coverage", ())]
     return Group(*parts)
+
+
+def _range(figures: Result) -> str:
+    lower, upper = figures.get("lower"), figures.get("upper")
+    if lower is None or upper is None or lower == upper:
+        return f"{figures['found']:,}"
+    return f"{lower:,} to {upper:,}"
 
 
 def _residences(counts: Mapping[str, int]) -> str:
@@ -159,7 +184,8 @@ def _residences(counts: Mapping[str, int]) -> str:
 def _duties_title(duties: Sequence[Result]) -> str:
     owed = sum(duty["status"] == OWED for duty in duties)
     open_ = sum(duty["status"] == "undetermined" for duty in duties)
-    return f"Duties: {owed} due, {open_} undetermined, {len(duties) - owed - open_} not due"
+    other = len(duties) - owed - open_
+    return f"Duties: {owed} due, {open_} undetermined" + (f", {other} not due" if other else "")
 
 
 def _duties(duties: Sequence[Result]) -> RenderableType:
@@ -176,12 +202,13 @@ def _duties(duties: Sequence[Result]) -> RenderableType:
     return table
 
 
-def _parsed(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _parsed(at: str | datetime) -> datetime:
+    """An instant as the result holds it, or as its JSON does."""
+    return at if isinstance(at, datetime) else datetime.fromisoformat(at)
 
 
-def _when(text: str | None) -> float:
-    return _parsed(text).timestamp() if text else 0.0
+def _when(at: str | datetime | None) -> float:
+    return _parsed(at).timestamp() if at else 0.0
 
 
 def _evidence(result: Result) -> Table:

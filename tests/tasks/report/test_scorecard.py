@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any
 
 from tasks.report.scorecard import scorecard_text
@@ -108,11 +109,26 @@ def test_a_failure_says_what_failed() -> None:
 
 
 def test_a_real_response_has_no_attacker_and_no_truth() -> None:
-    result = {k: v for k, v in RESULT.items() if k not in ("attacker", "scenario", "seed", "passed")}
-    result["scope"] = {"records": 18422, "subjects": {"found": 9811, "truth": None}}
+    result = {k: v for k, v in RESULT.items() if k not in ("attacker", "scenario", "seed")}
+    result["scope"] = {
+        "records": {"found": 20010, "lower": 18422, "upper": 20010},
+        "subjects": {"found": 9811, "lower": 9811, "upper": 9811},
+    }
+    result["manual_steps"] = [{"access": "salesforce/app-secret/Chat", "instructions": "Rotate it in Setup."}]
     text = scorecard_text(result)
-    assert "RESPONSE CONTAINED" in text and "Attacker" not in text and "missed" not in text
-    assert "9,811" in text and "18,422" in text
+    assert "RESPONSE: CONTAINED" in text and "Attacker" not in text and "missed" not in text
+    assert "9,811" in text and "18,422 to 20,010" in text and "Rotate it in Setup." in text
+    assert "NOT FINISHED" in scorecard_text({**result, "passed": False})
+    assert "PLAN ONLY" in scorecard_text({**result, "mode": "plan"})
+    result["accesses"] = [{**RESULT["accesses"][0], "closed": False}]
+    assert "RESPONSE: NOT CONTAINED" in scorecard_text(result)
+
+
+def test_instants_may_be_instants_or_text() -> None:
+    result = changed()
+    for duty in result["duties"]:
+        duty["due_at"] = datetime.fromisoformat(duty["due_at"]) if duty["due_at"] else None
+    assert scorecard_text(result) == scorecard_text(RESULT)
 
 
 def test_it_fits_a_narrow_terminal_and_markup_in_names_is_text() -> None:
