@@ -64,7 +64,7 @@ def _each(call: Call, items: list[Any], all_or_none: bool, act: Callable[[Any], 
                 raise _Undo
     except _Undo:
         results = [r if not r["success"] else _failure(_ROLLED_BACK) for r in results]
-        call.org.rolled_back()
+    call.org.settled()
     return Reply.json(results)
 
 
@@ -183,8 +183,8 @@ def composite(call: Call) -> Reply:
                 if answers[-1]["httpStatusCode"] >= 400:
                     raise _Undo
     except _Undo:
-        call.org.rolled_back()
         answers = _halted(parts, answers)
+    call.org.settled()
     return Reply.json({"compositeResponse": answers})
 
 
@@ -326,8 +326,9 @@ def tree(call: Call, name: str) -> Reply:
             if failures:
                 raise _Undo
     except _Undo:
-        call.org.rolled_back()
+        call.org.settled()
         return Reply.json({"hasErrors": True, "results": failures}, 400)
+    call.org.settled()
     return Reply.json({"hasErrors": False, "results": results}, 201)
 
 

@@ -138,8 +138,8 @@ class Org:
         if name == "ConnectedApplication":
             self.apps.reload()
 
-    def rolled_back(self) -> None:
-        """A transaction was undone: whatever was computed from it is forgotten."""
+    def settled(self) -> None:
+        """A transaction of several records is over, or undone: forget what was computed meanwhile."""
         self.permissions.forget("PermissionSet")
         self.load_users()
 
@@ -165,8 +165,8 @@ class Org:
     def flush_audit(self) -> None:
         with self._audit_lock:
             rows, self._audit = self._audit, []
-            if rows:
-                self.store.insert("SetupAuditTrail", rows)
+        if rows:  # outside the lock: whoever is in a transaction may be waiting for it
+            self.store.insert("SetupAuditTrail", rows)
 
     def tick(self) -> None:
         """What goes on in the background, once a second."""

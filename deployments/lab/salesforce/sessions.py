@@ -99,6 +99,7 @@ class Sessions:
         self._org_id = org_id
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
+        self._reserve_lock = threading.Lock()
         self._live: dict[str, Session] = {}
         self._by_id: dict[str, Session] = {}
         self._refresh: dict[str, Grant] = {}
@@ -115,8 +116,8 @@ class Sessions:
         self._reserve: dict[str, list[str]] = {}
 
     def _new_id(self, prefix: str) -> str:
-        """An id from a reserve: one write for many logins."""
-        with self._lock:
+        """An id from a reserve: one write for many logins. Not to be called with `_lock` held."""
+        with self._reserve_lock:
             reserve = self._reserve.setdefault(prefix, [])
             if not reserve:
                 reserve += reversed(self._store.reserve_ids(prefix, 500))
@@ -126,12 +127,13 @@ class Sessions:
 
     def grant(self, app: App, user_id: str, kind: str = "refresh", created: datetime | None = None) -> Grant:
         """A new refresh-token grant, or the one grant an app has for a user by another flow."""
+        row_id = self._new_id("0CQ")
         with self._lock:
             key = (app.id, user_id, kind)
             if kind != "refresh" and key in self._others:
                 return self._others[key]
             made = Grant(
-                self._new_id("0CQ"),
+                row_id,
                 app,
                 user_id,
                 kind,
@@ -253,8 +255,8 @@ class Sessions:
                 agent=agent,
                 api_version=api_version,
                 now=now,
+                row_id=session.login_history_id,
             )
-            | {"Id": session.login_history_id}
         )
 
     def login_row(
@@ -268,10 +270,11 @@ class Sessions:
         agent: str = "",
         api_version: str = "",
         now: datetime | None = None,
+        row_id: str = "",
     ) -> dict[str, Any]:
         """A row of LoginHistory."""
         return {
-            "Id": self._new_id("0Ya"),
+            "Id": row_id or self._new_id("0Ya"),
             "UserId": user_id,
             "LoginTime": iso(now or self._clock.now()),
             "LoginType": "Remote Access 2.0" if app else "Other Apex API",

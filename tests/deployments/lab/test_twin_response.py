@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -272,3 +273,33 @@ def test_passwords_are_set_and_invalidated(twin: Twin) -> None:
     assert error_of(responder.call("POST", path, json={"NewPassword": "x"})) == (400, "INVALID_NEW_PASSWORD")
     assert responder.call("DELETE", path).status_code == 200
     assert error_of(twin.client("ERP Sync").call("DELETE", path)) == (403, "INSUFFICIENT_ACCESS")
+
+
+def test_many_assignments_go_at_once_while_the_attacker_logs_in(twin: Twin) -> None:
+    """One transaction for all of them; neither it nor the logins beside it wait for each other for ever."""
+    responder = twin.client()
+    agents = responder.records(
+        "SELECT Id, Username FROM User WHERE Profile.Name = 'Support Agent' AND IsActive = true LIMIT 20"
+    )
+    (wide,) = twin.control(
+        "insert",
+        {"object": "PermissionSet", "record": {"Name": "All", "Label": "All", "PermissionsViewSetup": 1}},
+    ).json()["ids"]
+    typed = {"attributes": {"type": "PermissionSetAssignment"}, "PermissionSetId": wide}
+    made = responder.call(
+        "POST",
+        "/composite/sobjects",
+        json={"allOrNone": True, "records": [{**typed, "AssigneeId": a["Id"]} for a in agents]},
+    ).json()
+    assert all(one["success"] for one in made)
+    thieves = [twin.attacker(agent["Username"]) for agent in agents[:5]]
+    assert {thief.get("/limits").status_code for thief in thieves} == {200}
+    with ThreadPoolExecutor(6) as pool:
+        logins = [pool.submit(twin.refresh, agent["Username"]) for agent in agents]
+        ids = ",".join(one["id"] for one in made)
+        gone = pool.submit(
+            responder.call, "DELETE", "/composite/sobjects", params={"ids": ids, "allOrNone": "true"}
+        )
+        assert all(one["success"] for one in gone.result(timeout=30).json())
+        assert {login.result(timeout=30).status_code for login in logins} == {200}
+    assert {thief.get("/limits").status_code for thief in thieves} == {403}
