@@ -105,8 +105,10 @@ def attribute(
     why, spread = _spread(candidates, marks)
     weak = _same_machine(candidates, why, spread.machines)
     events = candidates.assign(why=why.where(why != "", weak), certain=why != "")
-    events = events[events["why"] != ""].sort_values("at", kind="stable", ignore_index=True)
+    events = events[events["why"] != ""]
     undated = int(events["at"].isna().sum())
+    latest = pd.Timestamp(window.end or now)  # the time by which most records were there
+    events = events.assign(at=events["at"].fillna(latest)).sort_values("at", kind="stable", ignore_index=True)
     return Attribution(events, spread, int((ours & inside).sum()), undated, logs)
 
 

@@ -1,4 +1,5 @@
-"""What a logged API call was: a query, a page of one, one record, a bulk job, reconnaissance, or something else."""
+"""What a logged API call was: a query, a page of one, one record, a bulk job, reconnaissance, or
+something else."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class CallKind(StrEnum):
 
 @dataclass(slots=True)
 class Call:
-    """One API call or bulk job of the suspects. `rows` is what the log observed; None when it does not say."""
+    """One API call or bulk job of the suspects. `rows` is what the log observed; None when it does not
+    say."""
 
     kind: CallKind
     at: datetime

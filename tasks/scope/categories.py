@@ -45,7 +45,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     )
 )
 _CONTACT = re.compile(
-    r"\b(e ?mail|phone|mobile|fax|street|city|postal ?code|zip|address|mailing|shipping|billing|country|state)\b"
+    r"\b(e ?mail|phone|mobile|fax|street|city|postal ?code|zip|address|mailing|shipping|billing|country|"
+    r"state)\b"
 )
 _NAMES = re.compile(r"\b(first|last|full|middle|sur|family|given|supplied|web) ?name\b|\bfrom name\b")
 _HISTORY = re.compile(

@@ -1,4 +1,5 @@
-"""Look the suspects up in the org: which app and user ids the logs will show, and how each user reads a date."""
+"""Look the suspects up in the org: which app and user ids the logs will show, and how each user reads a
+date."""
 
 from __future__ import annotations
 

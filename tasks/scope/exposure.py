@@ -164,7 +164,8 @@ def write(folder: IncidentFolder, table: Table, people: People, salt: Salt) -> N
     about = ids.isin(people.records.loc[people.records["person"].isin(affected["person"]), "record_id"])
     _write(out / JOINS, people.joins[about.groupby(level=0).any().to_numpy(dtype=bool)])
     keys = people.keys[people.keys["person"].isin(affected["person"].unique())]
-    hashed = [salt.subject(f"{rule}:{key}") for rule, key in zip(keys["rule"], keys["key"], strict=True)]
+    pairs = keys[["rule", "key"]].to_numpy(dtype=object)
+    hashed = [salt.subject(f"{rule}:{key}") for rule, key in pairs]
     _write(
         out / KEYS,
         pd.DataFrame(
@@ -207,7 +208,8 @@ def exposures(folder: IncidentFolder) -> pd.DataFrame:
 
 
 def affected_records(folder: IncidentFolder, *, certain: bool = False) -> pd.DataFrame:
-    """object, record_id of every record that left or may have left; with `certain` only those that surely did."""
+    """object, record_id of every record that left or may have left; with `certain` only those that
+    surely did."""
     rows = _read(folder, EXPOSURES, COLUMNS)
     if certain:
         rows = rows[rows["certain"].astype(bool)]

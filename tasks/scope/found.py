@@ -1,7 +1,8 @@
-"""Credentials in the free text that the suspects could read, found within seconds, for containment to close.
+"""Credentials in the free text that the suspects could read, found within seconds, for containment to
+close.
 
-Reads cases, comments, e-mails and tasks before any log has arrived: what an attacker could read is searched, not
-only what is known to have left. The secret stays in memory.
+Reads cases, comments, e-mails and tasks before any log has arrived: what an attacker could read is
+searched, not only what is known to have left. The secret stays in memory.
 """
 
 from __future__ import annotations
@@ -155,10 +156,11 @@ def _resolved(
 
 
 def accessor_of(vault: VaultServer, token: str) -> str | None:
-    """The accessor of a token; "" when Vault does not know it (it is dead), None when Vault cannot be asked.
+    """The accessor of a token; "" when Vault does not know it (it is dead), None when Vault cannot be
+    asked.
 
-    Asked with the responder's own credential (`auth/token/lookup`); where its policy does not allow that, by the
-    token's own right to look itself up, which reads nothing else.
+    Asked with the responder's own credential (`auth/token/lookup`); where its policy does not allow
+    that, by the token's own right to look itself up, which reads nothing else.
     """
     try:
         with vault_errors("look up a found token"):

@@ -1,4 +1,5 @@
-"""Which kinds of data each exposure shows: the categories of its fields, looked up once for each field set."""
+"""Which kinds of data each exposure shows: the categories of its fields, looked up once for each field
+set."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ def categorise(reader: OrgReader, rows: pd.DataFrame) -> pd.Series[str]:
         shown.setdefault(str(name), set()).update(str(fields).split(","))
     with ThreadPoolExecutor(4, thread_name_prefix="categories") as pool:
         by_object = dict(zip(shown, pool.map(lambda n: _by_field(reader, n, shown[n]), shown), strict=True))
-    names = {
-        (name, fields): ",".join(
+    names = [
+        ",".join(
             sorted(
                 {
                     c
@@ -32,13 +33,16 @@ def categorise(reader: OrgReader, rows: pd.DataFrame) -> pd.Series[str]:
             )
         )
         for name, fields in combinations.itertuples(index=False)
-    }
-    keys = zip(rows["object"], rows["fields"], strict=True)
-    return pd.Series([names[key] for key in keys], index=rows.index, dtype="str")
+    ]
+    table = combinations.assign(categories=names)
+    return (
+        rows[["object", "fields"]].merge(table, how="left").set_axis(rows.index)["categories"].astype("str")
+    )
 
 
 def _by_field(reader: OrgReader, name: str, fields: set[str]) -> dict[str, frozenset[str]]:
-    """Categories of these fields of one object, by field name in lower case; compound fields by their parts."""
+    """Categories of these fields of one object, by field name in lower case; compound fields by their
+    parts."""
     shape = reader.shape.get(name) if name else None
     if shape is None:
         return {}

@@ -33,8 +33,9 @@ WANTED: dict[str, tuple[str, ...]] = {
     "Login": ("LOGIN_KEY", "SOURCE_IP", "LOGIN_STATUS"),
     "ApiTotalUsage": ("API_FAMILY", "API_RESOURCE", "CONNECTED_APP_NAME", "CLIENT_IP"),
 }
-_ALL = ("EVENT_TYPE", "REQUEST_ID", "USER_ID")
-_NO_USER = frozenset({"UniqueQuery"})
+_ALL = ("EVENT_TYPE",)
+_CALLER = ("REQUEST_ID", "USER_ID")
+_NO_CALLER = frozenset({"UniqueQuery"})  # documented without: it joins by session and login key alone
 _FIELD_LIMIT = 16 * 1024 * 1024  # SOQL text may have 100,000 characters; the csv module stops at 131,072
 
 
@@ -116,7 +117,7 @@ def _unique(header: Sequence[str], problems: list[str]) -> list[str]:
 
 def _missing(events: pd.DataFrame) -> list[str]:
     kind = event_type(events)
-    wanted = WANTED.get(kind, ()) + tuple(n for n in _ALL if n != "USER_ID" or kind not in _NO_USER)
+    wanted = WANTED.get(kind, ()) + _ALL + (() if kind in _NO_CALLER else _CALLER)
     absent = [name for name in wanted if name not in events.columns]
     if not any(name in events.columns for name in TIMES):
         absent.append("TIMESTAMP")

@@ -10,7 +10,8 @@ from tasks.scope.sources import Markers
 
 
 def place_markers(reader: OrgReader) -> Markers:
-    """One REST call, one query and one bulk job, each to be found again. A call that is refused marks nothing."""
+    """One REST call, one query and one bulk job, each to be found again. A call that is refused marks
+    nothing."""
     values: dict[str, tuple[str, str]] = {}
     name = f"log-marker-{uuid.uuid4().hex}"
     try:

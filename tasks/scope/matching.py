@@ -1,18 +1,18 @@
 """Which call ran which query: the query log names no user and no row count, only session and login.
 
-Within a session each query text is paired with the nearest call that could have run it. A query without a call
-is kept (it may have run inside a composite request). A call without a query text takes the last one in its
-session that reads the same object, since the log may hold a text only once; failing that the whole object.
+Within a session each query text is paired with the nearest call that could have run it. A query without
+a call is kept (it may have run inside a composite request). A call without a query text takes the last
+one in its session that reads the same object, since the log may hold a text only once; failing that the
+whole object.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-import pandas as pd
 
 from tasks.scope.attribution import Attribution
 from tasks.scope.calls import Call, CallKind
@@ -114,14 +114,8 @@ def _texts(attribution: Attribution, shape: OrgShape, out: Matched) -> dict[str,
         if text not in understood:
             understood[text] = understand(text, shape)
             out.queries[understood[text].digest] = understood[text]
-        found[session].append(_Text(understood[text], _moment(at), bool(certain), str(user)))
+        found[session].append(_Text(understood[text], at, bool(certain), str(user)))
     return found
-
-
-def _moment(at: pd.Timestamp) -> datetime:
-    return (
-        at.to_pydatetime() if not pd.isna(at) else datetime.max.replace(tzinfo=pd.Timestamp(0, tz="UTC").tz)
-    )
 
 
 def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matched, session: str) -> None:
@@ -150,28 +144,21 @@ def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matche
 
 def _pairs(calls: Sequence[Call], texts: Sequence[_Text]) -> list[tuple[Call, _Text | None]]:
     """Each call with the nearest free text that fits it, calls in their order."""
+    free: dict[tuple[str, bool], list[_Text]] = defaultdict(list)
+    for text in sorted(texts, key=lambda text: text.at):
+        free[text.asked.object.casefold(), text.asked.aggregate].append(text)
     pairs: list[tuple[Call, _Text | None]] = []
-    texts = sorted(texts, key=lambda text: text.at)
-    first = 0
-    taken = [False] * len(texts)
     for call in sorted(calls, key=lambda call: call.at):
-        while first < len(texts) and (taken[first] or texts[first].at < call.at - NEAR):
-            first += 1
-        best, distance = None, NEAR
-        for index in range(first, len(texts)):
-            text = texts[index]
-            if text.at > call.at + NEAR:
-                break
-            gap = abs(text.at - call.at)
-            if not taken[index] and gap <= distance and _fits(call, text.asked):
-                if best is not None and gap == distance:
-                    continue
-                best, distance = index, gap
-            if best is not None and text.at > call.at:
-                break
-        if best is not None:
-            taken[best] = True
-        pairs.append((call, texts[best] if best is not None else None))
+        best: tuple[timedelta, list[_Text], int] | None = None
+        for waiting in free.values():
+            if waiting and _fits(call, waiting[0].asked):
+                place = bisect_left(waiting, call.at, key=lambda text: text.at)
+                for index in (place - 1, place):
+                    if 0 <= index < len(waiting):
+                        gap = abs(waiting[index].at - call.at)
+                        if gap <= NEAR and (best is None or gap < best[0]):
+                            best = (gap, waiting, index)
+        pairs.append((call, best[1].pop(best[2]) if best else None))
     return pairs
 
 
@@ -210,17 +197,11 @@ def _unpaired(call: Call, texts: Sequence[_Text], shape: OrgShape) -> Ask:
 
 def _add_pages(asks: Sequence[Ask], pages: Iterable[Call], out: Matched) -> None:
     """A later page belongs to the last query before it in the session that reads the same object."""
+    paged = [a for a in asks if a.source == CallKind.QUERY.value and not a.asked.aggregate]
     for page in pages:
-        before = [
-            ask
-            for ask in asks
-            if ask.at <= page.at
-            and ask.source == CallKind.QUERY.value
-            and not ask.asked.aggregate
-            and (not page.entity or page.entity.casefold() == ask.asked.object.casefold())
-        ]
-        if before:
-            ask = before[-1]
+        before = reversed(paged[: bisect_right(paged, page.at, key=lambda ask: ask.at)])
+        ask = next((a for a in before if page.entity.casefold() in ("", a.asked.object.casefold())), None)
+        if ask is not None:
             if ask.rows is not None and page.rows is not None:
                 ask.rows += page.rows
         elif page.rows != 0:

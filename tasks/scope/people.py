@@ -1,9 +1,9 @@
 """Which records are about the same person: connected components over the whole population.
 
 Records are joined when they carry the same key: a normalised e-mail address, a phone number in E.164, an
-Individual, or the id of the record they belong to. Over the whole population, since two exposed records may be
-linked only through one that was not. Keys that many different people share join nobody. The rule that joined
-two records is kept.
+Individual, or the id of the record they belong to. Over the whole population, since two exposed records
+may be linked only through one that was not. Keys that many different people share join nobody. The rule
+that joined two records is kept.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _claims(
         for rank, name in enumerate(source.emails):
             parts.append(_claim(mine, "email", rows[name].map(lambda text: email_key(text) or ""), rank))
         for rank, name in enumerate(source.phones):
-            pairs = zip(rows[name], region, strict=True)
+            pairs = zip(rows[name].to_numpy(dtype=object), region.to_numpy(dtype=object), strict=True)
             keys = pd.Series([phone_key(text, place or None) or "" if text else "" for text, place in pairs])
             parts.append(_claim(mine, "phone", keys, rank))
         for name in source.lookups:
@@ -152,21 +152,20 @@ def _claim(nodes: pd.Index[int], rule: str, keys: pd.Series[str], rank: int) -> 
 
 
 def _follow_parents(claims: pd.DataFrame, nodes: pd.DataFrame, sources: list[Source]) -> pd.DataFrame:
-    """A record that belongs to a case or order is about whoever that is about; of nobody's case it is nobody's.
+    """A record that belongs to a case or order is about whoever that is about; of nobody's case it is
+    nobody's.
 
     Sets `about` in `nodes` for records that get it from their parent or their own e-mail.
     """
     allowed = {f"parent {s.object}.{s.parent}": frozenset(s.parent_of) for s in sources if s.parent}
-    about = dict(zip(nodes["record_id"], nodes["about"], strict=True))
-    kind = dict(zip(nodes["record_id"], nodes["object"], strict=True))
+    known = nodes.loc[nodes["about"], ["record_id", "object"]].drop_duplicates("record_id")
+    kind = known.set_index("record_id")["object"]
     is_parent = claims["rule"].isin(allowed)
-    parents = claims[is_parent]
-    fits = [
-        bool(about.get(key, False)) and kind.get(key) in allowed[rule]
-        for key, rule in zip(parents["key"], parents["rule"], strict=True)
-    ]
-    kept = claims.index[~is_parent].append(parents.index[np.array(fits, dtype=bool)])
-    claims = claims.loc[kept].reset_index(drop=True)
+    fits = pd.Series(False, index=claims.index)
+    for rule, objects in allowed.items():
+        mine = claims["rule"] == rule
+        fits |= mine & claims["key"].where(mine, "").map(kind).isin(objects)
+    claims = claims[~is_parent | fits].reset_index(drop=True)
     gained = claims.loc[claims["rule"].isin(allowed) | (claims["rule"] == "email"), "node"]
     nodes.loc[gained.unique(), "about"] = True
     return claims

@@ -1,8 +1,9 @@
 """Which objects are about people, by which of their fields, and how their records are read.
 
-Found from the org's own describe, so that custom objects count too: an object whose records have a last name is
-about a person; one with a lookup to a contact or lead is about that person; one that belongs to a case or order
-is about whoever that is about. Lookups to users never count: an owner is not the data subject.
+Found from the org's own describe, so that custom objects count too: an object whose records have a last
+name is about a person; one with a lookup to a contact or lead is about that person; one that belongs to
+a case or order is about whoever that is about. Lookups to users never count: an owner is not the data
+subject.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tasks.scope.shape import FieldShape, ObjectShape
 
 PEOPLE = frozenset({"Contact", "Lead", "Individual"})  # what a lookup must lead to
 STANDARD = (
-    "Contact", "Lead", "Individual", "User", "Case", "CaseComment", "EmailMessage", "Order", "OrderItem", "Task",
+    "Contact", "Lead", "Individual", "User", "Case", "CaseComment", "EmailMessage", "Order", "OrderItem",
+    "Task",
     "Event", "ContentVersion", "CampaignMember", "Opportunity", "OpportunityContactRole", "Contract", "Asset",
 )  # fmt: skip
 # Of several lookups to a person the first of these is followed; a second person (ship-to, manager) is not.
@@ -189,7 +191,8 @@ def _place(shape: ObjectShape, pattern: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def candidates(reader: OrgReader, exposed: Iterable[str] = ()) -> list[ObjectShape]:
-    """The objects to look at: the standard ones about people, all custom ones, and those that were exposed."""
+    """The objects to look at: the standard ones about people, all custom ones, and those that were
+    exposed."""
     there = reader.object_names
     names = [n for n in STANDARD if n in there]
     names += sorted(n for n in there if n.endswith("__c") and n not in names)

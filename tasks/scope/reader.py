@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,20 @@ class OrgReader:
         self.org = org
         self.shape = OrgShape(self._describe, self._names)
         self._lock = threading.Lock()
+        self._answers: dict[str, Future[pd.DataFrame]] = {}
+
+    def once(self, name: str, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The answer of `read`, asked once for each `name`, however many threads want it."""
+        with self._lock:
+            known = self._answers.get(name)
+            answer: Future[pd.DataFrame] = known or Future()
+            self._answers[name] = answer
+        if known is None:
+            try:
+                answer.set_result(read())
+            except BaseException as error:
+                answer.set_exception(error)
+        return answer.result()
 
     # --- answers -----------------------------------------------------------------------------------
 
@@ -33,7 +48,8 @@ class OrgReader:
         return self.org.query(soql, what="scope query", all_rows=all_rows, tooling=tooling)
 
     def count(self, object_name: str, condition: str = "") -> int:
-        return self.org.count(f"SELECT COUNT() FROM {object_name}{condition}", what="scope count")
+        soql = f"SELECT COUNT() FROM {object_name}{condition}"  # noqa: S608 - SOQL from describe's names
+        return self.org.count(soql, what="scope count")
 
     def frame(
         self, object_name: str, fields: Sequence[str], where: str = "", *, all_rows: bool = True
@@ -43,7 +59,7 @@ class OrgReader:
         `where` is a condition without the word WHERE. Parent fields are dotted.
         """
         condition = f" WHERE {where}" if where else ""
-        soql = f"SELECT {', '.join(fields)} FROM {object_name}{condition}"
+        soql = f"SELECT {', '.join(fields)} FROM {object_name}{condition}"  # noqa: S608 - as above
         if self.count(object_name, condition) > BULK_FROM:
             return self.bulk(soql, fields, all_rows=all_rows)
         return flat(self.query(soql, all_rows=all_rows), fields)
@@ -91,9 +107,10 @@ class OrgReader:
         return frozenset(self._names())
 
     def compliance(self, object_name: str) -> dict[str, tuple[str, ...]]:
-        """The org's own classification: field name -> compliance groups, or its sensitivity where it has none."""
+        """The org's own classification: field name -> compliance groups, or its sensitivity where it has
+        none."""
         rows = self.query(
-            "SELECT QualifiedApiName, SecurityClassification, ComplianceGroup FROM FieldDefinition "
+            "SELECT QualifiedApiName, ComplianceGroup FROM FieldDefinition "  # noqa: S608 - describe's name
             f"WHERE EntityDefinition.QualifiedApiName = '{object_name}'"
         )
         found: dict[str, tuple[str, ...]] = {}

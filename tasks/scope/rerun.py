@@ -89,14 +89,20 @@ class Run:
         return None if self.observed is None or self.rerun is None else self.observed - self.rerun
 
 
-def rerun(reader: OrgReader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone]) -> Found:
-    """The records that these runs of one query returned. `asks` must not be empty, and all be of `asked`."""
+def rerun(
+    reader: OrgReader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone], until: datetime
+) -> Found:
+    """The records that these runs of one query returned. `asks` must not be empty, and all be of `asked`.
+
+    `until` is the last moment of any run: rows made later are not read, and equal reads are made once.
+    """
     shape = reader.shape.get(asked.object) if asked.object else None
     if asked.aggregate or shape is None or not asked.returned:
         note = "aggregate only" if asked.aggregate else asked.widened or "no record returned"
-        return Found(_no_records(), [_unknown_run(ask, note, asked.aggregate) for ask in asks], (note,))
+        runs = [_unknown_run(ask, note, asked.aggregate) for ask in asks]
+        return Found(_no_records(), runs, () if asked.aggregate else (note,))
     parts = _same_meaning(reader, asked, asks, zones)
-    found = [_one(reader, asked, shape, part, query) for query, part in parts]
+    found = [_one(reader, asked, shape, part, query, until) for query, part in parts]
     records = pd.concat([f.records for f in found], ignore_index=True)
     runs = [run for f in found for run in f.runs]
     return Found(records, runs, tuple(dict.fromkeys(note for f in found for note in f.notes)))
@@ -126,9 +132,16 @@ def _pinned(reader: OrgReader, query: Query, ask: Ask, zone: Zone) -> Query:
     )
 
 
-def _one(reader: OrgReader, asked: Asked, shape: ObjectShape, asks: Sequence[Ask], query: Query) -> Found:
+def _one(
+    reader: OrgReader,
+    asked: Asked,
+    shape: ObjectShape,
+    asks: Sequence[Ask],
+    query: Query,
+    until: datetime,
+) -> Found:
     try:
-        rows, doubts = _read(reader, asked, shape, asks, query)
+        rows, doubts = _read(reader, asked, shape, asks, query, until)
     except LeakResponseError as error:
         note = f"could not be run again: {error.problem}"
         return Found(_no_records(), [_unknown_run(ask, note) for ask in asks], (note,))
@@ -142,13 +155,18 @@ def _one(reader: OrgReader, asked: Asked, shape: ObjectShape, asks: Sequence[Ask
 
 
 def _read(
-    reader: OrgReader, asked: Asked, shape: ObjectShape, asks: Sequence[Ask], query: Query
+    reader: OrgReader,
+    asked: Asked,
+    shape: ObjectShape,
+    asks: Sequence[Ask],
+    query: Query,
+    until: datetime,
 ) -> tuple[pd.DataFrame, list[str]]:
     """All rows the runs could have returned, in the query's order where it has a limit; and doubts.
 
     `matched` is False for rows that do not match the filter now but have changed since, and so may have then.
     """
-    first, last = min(ask.at for ask in asks), max(ask.at for ask in asks)
+    first = min(ask.at for ask in asks)
     doubts = _filter_doubts(query, asked)
     query = replace(query, scope=None)
     if any(name.rpartition(".")[2].casefold() in VOLATILE for name in asked.filters):
@@ -156,7 +174,7 @@ def _read(
     ordered = query.order_by if query.limit is not None else ()
     query = replace(unlimited(query), order_by=ordered)
     if shape.field("CreatedDate") is not None:
-        query = created_before(query, last)
+        query = created_before(query, until)
     query = replace(query, fields=_id_items(query, asked, shape))
     rows = _fetch(reader, query).assign(matched=True)
     if query.where is None or not _mutable_filter(asked) or shape.field("SystemModstamp") is None:
@@ -164,14 +182,15 @@ def _read(
     since = Comparison(FieldRef(("SystemModstamp",)), Op.GT, DateTime(first))
     changed = replace(query, where=since, order_by=())
     if shape.field("CreatedDate") is not None:
-        changed = created_before(changed, last)
+        changed = created_before(changed, until)
     others = _fetch(reader, changed).assign(matched=False)
     others = others[~others["Id"].isin(rows["Id"])]
     return pd.concat([rows, others], ignore_index=True), doubts
 
 
 def _id_items(query: Query, asked: Asked, shape: ObjectShape) -> tuple[SelectItem, ...]:
-    """Ids of the row, of each parent and child that the query shows, and what tells when the row was there."""
+    """Ids of the row, of each parent and child that the query shows, and what tells when the row was
+    there."""
     names = ["Id", *(name for name in JUDGED if shape.field(name) is not None)]
     names += [".".join((*r.path, "Id")) for r in asked.returned if r.path and not r.children]
     items: list[SelectItem] = [FieldRef(tuple(name.split("."))) for name in dict.fromkeys(names)]
@@ -191,10 +210,13 @@ def _ids_only(query: Query, asked: Asked, above: tuple[str, ...]) -> Query:
 
 def _fetch(reader: OrgReader, query: Query) -> pd.DataFrame:
     """Rows with a text column for each id, and `children`: the nested records of child queries."""
-    columns = [".".join(item.path) for item in query.fields if isinstance(item, FieldRef)]
-    nested = any(isinstance(item, SubQuery) for item in query.fields)
     soql = render(query)
-    if not nested:
+    return reader.once(soql, lambda: _fetched(reader, query, soql))
+
+
+def _fetched(reader: OrgReader, query: Query, soql: str) -> pd.DataFrame:
+    columns = [".".join(item.path) for item in query.fields if isinstance(item, FieldRef)]
+    if not any(isinstance(item, SubQuery) for item in query.fields):
         counted = render(replace(query, fields=(Function("COUNT", ()),), order_by=()))
         if reader.org.count(counted, what="scope count") > BULK_FROM:
             return reader.bulk(soql, columns)

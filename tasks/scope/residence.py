@@ -1,9 +1,10 @@
-"""Where a person lives: ISO alpha-2, or US-XX in the United States, from the best reading of any of their records.
+"""Where a person lives: ISO alpha-2, or US-XX in the United States, from the best reading of any of
+their records.
 
-Rank 1: an address with a country, and a state where that is the US; codes count before texts. Rank 2: an address
-in the US without a recognisable state. Rank 3: no country in the address: the country of the record's first
-identifying phone number, mobile first. Else "unknown".
-Among equal ranks: Contact, custom person objects, Lead, Case, User; then the latest change; then the lowest id.
+Rank 1: an address with a country, and a state where that is the US; codes count before texts. Rank 2: an
+address in the US without a recognisable state. Rank 3: no country in the address: the country of the
+record's first identifying phone number, mobile first. Else "unknown". Among equal ranks: Contact, custom
+person objects, Lead, Case, User; then the latest change; then the lowest id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Scope: from the suspects to the records and people whose data left, as far as the logs go, and how sure it is.
+"""Scope: from the suspects to the records and people whose data left, as far as the logs go, and how
+sure it is.
 
 `scope` may be run again at any time: as later logs arrive the results become more precise, never less.
 """
@@ -36,7 +37,7 @@ from tasks.scope.kinds import categorise
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Ask, Matched, match
 from tasks.scope.people import People, resolve
-from tasks.scope.population import candidates, read_population, sources
+from tasks.scope.population import Source, candidates, read_population, sources
 from tasks.scope.queries import Asked
 from tasks.scope.reader import OrgReader
 from tasks.scope.rerun import Run, has_dates, rerun
@@ -66,13 +67,12 @@ def scope(
 ) -> ScopeSummary:
     """Work out whose data left and write it into the incident's folder.
 
-    `wait_s`: seconds to wait for late logs.
-    Raises what reading the org raises when it cannot be read at all; a single source or query that fails widens
-    the bounds and is named in the coverage statement.
+    `wait_s`: seconds to wait for late logs. Raises what reading the org raises when it cannot be read at
+    all; a single source or query that fails widens the bounds and is named in the coverage statement.
     """
     reader = OrgReader(systems.salesforce)
     with ThreadPoolExecutor(1, thread_name_prefix="population") as pool:
-        people = pool.submit(_people, reader)  # while the logs are waited for
+        people = pool.submit(_population, reader)  # while the logs are waited for
         on_progress("waiting for the event logs")
         logs = _collect(reader, incident, folder, now, wait_s)
         attribution, calls = _attribute(reader, incident, logs, now)
@@ -97,17 +97,25 @@ def _collect(
     return collect(reader, incident.window, folder.sub("logs"), markers, now=now, wait_s=wait_s)
 
 
-def _people(reader: OrgReader, exposed: Iterable[str] = ()) -> People:
+@dataclass(frozen=True, slots=True)
+class _Population:
+    sources: tuple[Source, ...]
+    people: People
+
+
+def _population(reader: OrgReader, exposed: Iterable[str] = ()) -> _Population:
     found = sources(candidates(reader, exposed))
-    return resolve(read_population(reader, found), found)
+    return _Population(found, resolve(read_population(reader, found), found))
 
 
-def _with_exposed(reader: OrgReader, people: Future[People], resolved: Resolved) -> People:
-    """People over the standard and custom objects; over any other exposed object, too, where there is one."""
-    who = people.result()
-    exposed = frozenset(resolved.records["object"].unique())
-    looked_at = frozenset(shape.name for shape in candidates(reader))
-    return who if exposed <= looked_at | {""} else _people(reader, exposed)
+def _with_exposed(reader: OrgReader, known: Future[_Population], resolved: Resolved) -> People:
+    """The people found; found again where an exposed object is about people and was not looked at."""
+    population = known.result()
+    exposed = [str(name) for name in resolved.records["object"].unique()]
+    wanted = {source.object for source in sources(candidates(reader, exposed))}
+    if wanted <= {source.object for source in population.sources}:
+        return population.people
+    return _population(reader, exposed).people
 
 
 def _attribute(
@@ -130,11 +138,12 @@ def _resolve(reader: OrgReader, calls: Matched) -> Resolved:
         asked[key] = ask.asked
     dated = {ask.user for ask in calls.asks if ask.asked.query is not None and has_dates(ask.asked.query)}
     zones = zones_of(reader, dated)
+    until = max((ask.at for ask in calls.asks), default=datetime.now(UTC))
     frames: list[pd.DataFrame] = []
     runs: list[Run] = []
     notes: list[str] = []
     with ThreadPoolExecutor(4, thread_name_prefix="rerun") as pool:
-        results = pool.map(lambda key: rerun(reader, asked[key], groups[key], zones), groups)
+        results = pool.map(lambda key: rerun(reader, asked[key], groups[key], zones, until), groups)
         for key, found in zip(groups, results, strict=True):
             first = groups[key][0]
             frames.append(
@@ -204,28 +213,44 @@ def _statements(
     resolved: Resolved, calls: Matched, logs: Logs, attribution: Attribution
 ) -> tuple[Coverage, ...]:
     """What the work itself could not settle, each as one line."""
-    lines = [("event log files", True, len(logs.problems), problem) for problem in logs.problems[:20]]
-    if len(logs.problems) > 20:
-        lines.append(
-            ("event log files", True, len(logs.problems), f"{len(logs.problems) - 20} more problems.")
-        )
+    lines: list[tuple[str, bool, int, str]] = []
+    for problem, files in _gathered(logs.problems).items():
+        lines.append(("event log files", True, files, f"{files} files: {problem}"))
     if attribution.undated:
         text = f"{attribution.undated} events have no readable time and count as inside the window."
         lines.append(("event log files", True, attribution.undated, text))
     if calls.unresolved:
-        paths = sorted({call.path for call in calls.unresolved})
+        paths = ", ".join(sorted({call.path for call in calls.unresolved})[:5])
         text = (
-            f"{len(calls.unresolved)} calls whose records the logs do not name ({', '.join(paths[:5])}): "
-            "their rows raise the upper bound."
+            f"{len(calls.unresolved)} calls whose records no log names ({paths}): they raise the upper bound."
         )
         lines.append(("calls that name no record", False, len(calls.unresolved), text))
     if calls.reports:
         text = f"{len(calls.reports)} reports or list views were run; their rows are not resolved."
         lines.append(("reports and list views", False, len(calls.reports), text))
+    if aggregates := [asked for asked in calls.queries.values() if asked.aggregate]:
+        lines.append(("aggregate queries", True, len(aggregates), _aggregates(aggregates)))
     text = f"{calls.recon} calls that show no record, {calls.writes} writes, {calls.refused} refused calls."
     lines.append(("the suspects' other calls", True, calls.recon + calls.writes + calls.refused, text))
     lines += [("queries run again", True, 0, f"{note}.") for note in resolved.notes]
     return tuple(Coverage(name, present, None, None, count, text) for name, present, count, text in lines)
+
+
+def _gathered(problems: Iterable[str]) -> dict[str, int]:
+    """The same problem in many files, once: event type and problem -> files."""
+    found: dict[str, int] = {}
+    for problem in problems:
+        name, _, text = problem.partition(": ")
+        key = f"{name.partition('-')[0]}: {text}"
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+def _aggregates(aggregates: list[Asked]) -> str:
+    objects = ", ".join(sorted({asked.object for asked in aggregates}))
+    grouped = sorted({f"{asked.object}.{name}" for asked in aggregates for name in asked.grouped})
+    shown = f"; the values of {', '.join(grouped)} were shown without their records" if grouped else ""
+    return f"{len(aggregates)} queries counted or summed over {objects}: no record was shown{shown}."
 
 
 def _note(ledger: Ledger, incident: Incident, summary: ScopeSummary) -> None:

@@ -42,7 +42,7 @@ class ObjectShape:
     @property
     def is_person(self) -> bool:
         """Whether a record is a person: it has a first and a last name of its own."""
-        return _PERSON_FIELDS <= {f.name.casefold() for f in self.fields}
+        return {f.name.casefold() for f in self.fields} >= _PERSON_FIELDS
 
 
 def object_shape(described: Mapping[str, Any]) -> ObjectShape:

@@ -106,7 +106,8 @@ def _whole(shape: ObjectShape, record_id: str, fields: tuple[str, ...]) -> _Targ
 
 
 def _related(reader: OrgReader, shape: ObjectShape, call: Call) -> list[_Target] | None:
-    """`/sobjects/Contact/003.../Account` reads the parent, `/sobjects/Account/001.../Contacts` the children."""
+    """`/sobjects/Contact/003.../Account` reads the parent, `/sobjects/Account/001.../Contacts` the
+    children."""
     (name,) = call.fields
     lookup = shape.parent(name)
     child = shape.children.get(name.casefold())

@@ -1,8 +1,10 @@
-"""Fetch the event log files of the window into the incident folder, with their hashes; say what is missing.
+"""Fetch the event log files of the window into the incident folder, with their hashes; say what is
+missing.
 
-Logs lag: hourly files come three to six hours late, daily ones the next day, and a file may be replaced by a
-newer one. So each run takes whatever is there and new, keeps the originals as evidence, and stops waiting when
-a call that we made ourselves has appeared in the logs (then everything before it has, too) or time is up.
+Logs lag: hourly files come three to six hours late, daily ones the next day, and a file may be replaced
+by a newer one. So each run takes whatever is there and new, keeps the originals as evidence, and stops
+waiting when a call that we made ourselves has appeared in the logs (then everything before it has, too)
+or time is up.
 
 Source: EventLogFile in the Salesforce object reference.
 """
@@ -87,8 +89,8 @@ def listed(reader: OrgReader, window: Window, now: datetime) -> list[LogFile]:
             f" AND (LogDate <= {window.end:%Y-%m-%dT%H:%M:%SZ} OR LogDate >= {recent:%Y-%m-%dT%H:%M:%SZ})"
         )
     rows = reader.query(
-        "SELECT Id, EventType, Interval, LogDate, CreatedDate, Sequence, LogFileLength "
-        f"FROM EventLogFile WHERE {where}"  # noqa: S608 - dates alone
+        "SELECT Id, EventType, Interval, LogDate, CreatedDate, Sequence, LogFileLength "  # noqa: S608
+        f"FROM EventLogFile WHERE {where}"
     )
     return [
         LogFile(

@@ -1,4 +1,4 @@
-"""What the scoping tests share: a twin org, its ground truth, an attacker's plain client, and a scoping run."""
+"""What the scoping tests share: a twin org, its ground truth, an attacker's client, and a scoping run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the logs do not say which records left, the truth lies between the bounds, and the reason is named."""
+"""Where logs do not say which records left, the truth lies between the bounds, and the reason is named."""
 
 from __future__ import annotations
 
@@ -100,9 +100,8 @@ def test_date_literals_mean_the_moment_they_were_asked(twin: Twin, tmp_path: Pat
     thief = Thief(twin)
     thief.query("SELECT Id, Name FROM Contact WHERE CreatedDate = LAST_N_DAYS:200")
     thief.query("SELECT Id FROM Order WHERE EffectiveDate = THIS_YEAR")
-    thief.query(
-        "SELECT Id, (SELECT Id FROM Cases WHERE CreatedDate < TODAY) FROM Contact WHERE Birthdate < 1980-01-01"
-    )
+    cases = "(SELECT Id FROM Cases WHERE CreatedDate < TODAY)"
+    thief.query(f"SELECT Id, {cases} FROM Contact WHERE Birthdate < 1980-01-01")
     done = scoped(twin, tmp_path, since)
     between(done)
     assert done.found() == done.served()

@@ -1,4 +1,4 @@
-"""A small real attack on the twin; what scoping finds is compared with what the twin served, record by record."""
+"""A small real attack; what scoping finds is compared with what the twin served, record by record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tasks.scope.attack import Scoped, Thief, Twin, colleague, scoped, sta
 
 @pytest.fixture(scope="module")
 def attack(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Scoped:
-    """REST paging, bulk exports whose jobs are deleted, single reads, counts, and a colleague who did nothing."""
+    """Pages, bulk exports whose jobs are deleted, single reads, counts; and a colleague who did nothing."""
     since = start()
     thief = Thief(twin)
     for path in ("sobjects", "sobjects/Case/describe", "limits"):

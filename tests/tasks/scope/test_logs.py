@@ -10,8 +10,14 @@ import pytest
 
 from tasks.scope.logs import column, instants, join_logs, read_log
 
-HEADER = '"EVENT_TYPE","TIMESTAMP","REQUEST_ID","USER_ID","JOB_ID","JOB_STATUS","OPERATION_TYPE","ENTITY_TYPE","RECORDS_PROCESSED","TIMESTAMP_DERIVED"'
-ROW = '"BulkApi2","20261124093000.250","r1","005000000000001","750x","JobComplete","query","Case","42","2026-11-24T09:30:00.250Z"'
+HEADER = (
+    '"EVENT_TYPE","TIMESTAMP","REQUEST_ID","USER_ID","JOB_ID","JOB_STATUS","OPERATION_TYPE","ENTITY_TYPE",'
+    '"RECORDS_PROCESSED","TIMESTAMP_DERIVED"'
+)
+ROW = (
+    '"BulkApi2","20261124093000.250","r1","005000000000001","750x","JobComplete","query","Case",'
+    '"42","2026-11-24T09:30:00.250Z"'
+)
 
 
 def written(folder: Path, data: bytes | str) -> Path:
@@ -84,7 +90,8 @@ def test_lines_that_do_not_fit_are_counted(tmp_path: Path) -> None:
 
 def test_line_breaks_and_quotes_inside_a_value_do_not_break_rows(tmp_path: Path) -> None:
     text = "SELECT Id\nFROM Contact WHERE Name = 'O\"\"Neill, Ann'"
-    body = f'EVENT_TYPE,TIMESTAMP,REQUEST_ID,QUERY_IDENTIFIER,QUERY_TYPE,SESSION_KEY,LOGIN_KEY\nUniqueQuery,20261124093000.000,r,"{text}",soql,s,l\n'
+    header = "EVENT_TYPE,TIMESTAMP,QUERY_IDENTIFIER,QUERY_TYPE,SESSION_KEY,LOGIN_KEY"
+    body = f'{header}\nUniqueQuery,20261124093000.000,"{text}",soql,s,l\n'
     log = read_log(written(tmp_path, body))
     assert log.events["QUERY_IDENTIFIER"].tolist() == [text.replace('""', '"')]
 
