@@ -251,7 +251,7 @@ def describe(
             "dbname": postgres.dbname,
             "admin_dsn": postgres.dsn(),
         },
-        "truth_url": f"{twin.url}/__lab__/truth",
+        "truth_url": f"{twin.url}/__lab__/truth?key={twin.control_token_file.read_text().strip()}",
         "control_token_file": str(twin.control_token_file),
         "blocks": world.block_values(twin, aws_info, vault, slack, up.in_vault, files),
         "plan": str(folder / "plan.yaml"),

@@ -1,7 +1,7 @@
 """The lab's own control of the twin, under /__lab__/: plant records, set the clock, make faults, read
 the truth.
 
-No part of Salesforce; needs the bearer token of DIR/admin-token.
+No part of Salesforce; needs the bearer token of DIR/admin-token, in a GET also as `?key=`.
 """
 
 from __future__ import annotations

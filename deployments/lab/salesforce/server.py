@@ -178,6 +178,8 @@ class Server:
 
     async def _control(self, call: Call, send: Send) -> None:
         given = call.headers.get("authorization", "").removeprefix("Bearer ")
+        if call.method == "GET":
+            given = call.query.get("key", given)  # so that an address alone can be handed out for reading
         if not secrets.compare_digest(given.encode(), self._admin_token.encode()):
             await _send(send, Reply.json({"error": "the lab's admin token is needed"}, 401), call.headers)
             return

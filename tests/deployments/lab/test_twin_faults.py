@@ -120,6 +120,9 @@ def test_control_needs_its_own_token(twin: Twin) -> None:
     client = twin.client()
     assert client.call("GET", "/services/data").status_code == 200
     assert client.http.get(f"{twin.url}/__lab__/truth").status_code == 401
+    key = (twin.folder / "admin-token").read_text()
+    assert twin.http().get(f"{twin.url}/__lab__/truth", params={"key": key}).status_code == 200
+    assert twin.http().post(f"{twin.url}/__lab__/faults", params={"key": key}, json=[]).status_code == 401
 
 
 def test_the_daily_limit_runs_out(twin: Twin) -> None:
