@@ -70,11 +70,26 @@ class Org:
             if self._me is None:
                 user_id = self._block.whoami().user_id
                 users = list(self.rows("Id, Username", "User", f"Id = {quote(user_id)}"))
-                sessions = self.rows("LoginHistory.Application", "AuthSession", "IsCurrent = true")
-                apps = {(row.get("LoginHistory") or {}).get("Application") for row in sessions}
                 username = users[0]["Username"] if users else user_id
-                self._me = Me(user_id, username, frozenset(app for app in apps if app))
+                self._me = Me(user_id, username, self._own_apps(user_id))
             return self._me
+
+    def _own_apps(self, user_id: str) -> frozenset[str]:
+        """The app of our own session; where the org does not show which that is, every app we ever came by.
+
+        Raises Refused when neither is known: closing an app then might cut off the responder itself.
+        """
+        sessions = self.rows("LoginHistory.Application", "AuthSession", "IsCurrent = true")
+        apps = {(row.get("LoginHistory") or {}).get("Application") for row in sessions} - {None}
+        if not apps:
+            logins = self.rows("Application", "LoginHistory", f"UserId = {quote(user_id)}", "LIMIT 200")
+            apps = {row["Application"] for row in logins} - {None}
+        if not apps:
+            raise Refused(
+                "The org does not show which app the responder itself comes in by.",
+                "Grant the responder Manage Users, so that it sees its own session and login history.",
+            )
+        return frozenset(str(app) for app in apps)
 
     def may(self, permission: str) -> bool:
         """Whether the responder has a permission such as PermissionsCustomizeApplication."""

@@ -264,8 +264,9 @@ def test_one_system_down_holds_up_no_other(
 def test_calls_that_fail_are_made_again(
     fault: str, systems: Systems, twin: Twin, thief: Thief, ledger: FileLedger, incident: Make
 ) -> None:
-    """A tenth of all calls of the responder fails, revocations and deletions included."""
-    rule = {"kind": fault, "probability": 0.1, "seed": 7}
+    """A tenth of all calls fails, revocations and deletions included; a session ends three times."""
+    often: dict[str, Any] = {"count": 3, "skip": 5} if fault == "expired-session" else {"probability": 0.1}
+    rule = {"kind": fault, "seed": 7, **often}
     twin.control("faults", {"rules": [rule | {"match": {"path": "/services/(data|oauth2/revoke)"}}]})
 
     found = contain(incident(f"connected-app={APP}"), systems, ledger)
