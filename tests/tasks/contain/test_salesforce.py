@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +90,37 @@ def test_every_way_in_through_the_app_is_closed_and_everybody_else_goes_on(
     assert erp_works(twin)
     assert ledger.open_attempts() == []
     assert all("ConnectedAppsUsage" in c.detail for c in found if c.access.kind == "app-block")
+
+
+def test_a_thief_who_keeps_logging_in_is_out_when_containment_returns(
+    systems: Systems, thief: Thief, ledger: FileLedger, incident: Make
+) -> None:
+    names = [INTEGRATION, *thief.others(30)]
+    minted: list[str] = []
+    stop = threading.Event()
+
+    def steal() -> None:
+        while not stop.is_set():
+            for name in names:
+                if token := thief.mint(name):
+                    minted.append(token)
+
+    threads = [threading.Thread(target=steal, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        found = contain(incident(f"connected-app={APP}"), systems, ledger)
+        late = len(minted)
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    assert {c.status for c in found} == {AccessStatus.CLOSED, AccessStatus.MANUAL}
+    assert late >= len(names)
+    assert len(minted) == late
+    assert not any(thief.reads(token) for token in minted[:100] + minted[-100:])
 
 
 def test_nothing_secret_reaches_the_ledger(
