@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
+from blocks.plan import system_of
 from flows.artifacts import containment_artifact
 from flows.workspace import Workspace
 from tasks.contain.jar import jar_of
@@ -29,25 +33,36 @@ def contain(incident_id: str, approved: str | None = None) -> State[str]:
     work = Workspace.open(incident_id)
     if work.incident.mode is Mode.PLAN:
         return show_plan(work)
-    search = find_credentials.submit(work.incident, work.systems)
-    contained = close_all(work, work.incident, approved)
+    search = find_credentials.submit(as_declared(work.incident), work.systems)
+    cutting = cut(work, work.incident, tuple(System), approved)
     found = search.result(raise_on_failure=False)
-    incident = work.incident
-    if isinstance(found, list) and found:
-        incident = incident.with_suspects(put_in_jar(incident_id, found))
-        work = work.remember(incident)
-        contained = close_all(work, incident, approved)
-    work.folder.write(work.folder.containment, contained)
-    containment_artifact(incident_id, contained)
-    return outcome(contained, searched=isinstance(found, list))
+    searched = isinstance(found, list)
+    also = {}
+    if searched and found:
+        work = work.remember(work.incident.with_suspects(put_in_jar(incident_id, found)))
+        touched = {System(system_of(one.kind)) for one in found}
+        for system in touched:
+            cutting[system].wait()  # two runs over one system would race each other
+        also = cut(work, work.incident, tuple(touched), approved)
+    contained = {one.access.key: one for run in (*cutting.values(), *also.values()) for one in run.result()}
+    work.folder.write(work.folder.containment, list(contained.values()))
+    containment_artifact(incident_id, list(contained.values()))
+    return outcome(list(contained.values()), searched)
 
 
-def close_all(work: Workspace, incident: Incident, approved: str | None) -> list[Containment]:
-    """All systems side by side, one task each."""
-    tasks = [
-        contain_system.submit(incident, work.systems, work.ledger, system, approved) for system in System
-    ]
-    return [containment for task in tasks for containment in task.result()]
+def cut(
+    work: Workspace, incident: Incident, systems: tuple[System, ...], approved: str | None
+) -> dict[System, PrefectFuture[list[Containment]]]:
+    """Start containment of these systems side by side, one task each."""
+    return {
+        system: contain_system.submit(incident, work.systems, work.ledger, system, approved)
+        for system in systems
+    }
+
+
+def as_declared(incident: Incident) -> Incident:
+    """Without what an earlier run found: after a crash its secrets must be found again for the proofs."""
+    return replace(incident, suspects=tuple(one for one in incident.suspects if one.found_in is None))
 
 
 def put_in_jar(incident_id: str, found: list[FoundCredential]) -> tuple[Suspect, ...]:

@@ -12,7 +12,7 @@ import typer
 app = typer.Typer(help="The embedded lab: real servers on loopback.", no_args_is_help=True)
 
 Seed = Annotated[int, typer.Option(min=0, help="Makes the same people, orders and cases every time.")]
-Contacts = Annotated[int, typer.Option(min=10, help="How many contacts the org holds.")]
+Contacts = Annotated[int, typer.Option(min=50, help="How many contacts the org holds.")]
 LatencyMs = Annotated[int, typer.Option(min=0, help="Delay added to every Salesforce call, in milliseconds.")]
 LogDelayS = Annotated[
     float, typer.Option(min=0, help="Seconds until an event shows up in an event log file.")

@@ -102,7 +102,8 @@ def evidence(folder: IncidentFolder) -> dict[str, Any]:
     packs = sorted((folder.path / "packs").glob("*.zip"), key=lambda path: path.stat().st_mtime)
     if not packs:
         return {"pack": None, "entries": 0, "verified": False, "problems": ["no pack was built"]}
-    checked = verify(packs[-1])
+    key = folder.path / "public-key.pem"
+    checked = verify(packs[-1], key if key.exists() else None)
     return {
         "pack": str(packs[-1]),
         "entries": checked.entries,

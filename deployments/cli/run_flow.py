@@ -34,16 +34,13 @@ class Outcome:
 
 def run_response(request: Request, lab: Path | None, on_progress: Progress) -> Outcome:
     """Run the response to its end. Raises what preflight raises, before anything is changed."""
-    from blocks.systems import Systems, register_all
     from flows.declare import SuspectInput, new_incident_id
     from flows.respond import respond
 
     started = datetime.now(UTC)
     incident_id = request.incident_id or new_incident_id(started)
     if lab is not None:
-        systems = Systems.from_lab(lab)
-        register_all()
-        systems.save(request.plan)
+        save_lab(lab, request.plan)
     folder = IncidentFolder.of(incident_id)
     with ledger_progress(folder, on_progress):
         state = respond(
@@ -64,6 +61,16 @@ def run_response(request: Request, lab: Path | None, on_progress: Progress) -> O
     if incident is None:
         raise failure_of(state)
     return Outcome(folder, incident, state.is_completed(), state.message or "", started, datetime.now(UTC))
+
+
+def save_lab(lab: Path, plan: str) -> None:
+    """Save a lab's systems and plan as blocks, and import the flows: the alarm finds everything ready."""
+    from blocks.systems import Systems, register_all
+    from flows import respond  # noqa: F401
+
+    systems = Systems.from_lab(lab)
+    register_all()
+    systems.save(plan)
 
 
 def failure_of(state: Any) -> Exception:
