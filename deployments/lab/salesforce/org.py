@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -247,9 +247,6 @@ class Org:
     def time_zone_of(self, user_id: str) -> str:
         row = self.store.read().execute("SELECT TimeZoneSidKey FROM User WHERE Id=?", (user_id,)).fetchone()
         return str(row[0]) if row and row[0] else "UTC"
-
-    def today(self) -> datetime:
-        return self.clock.now().astimezone(UTC)
 
 
 def client_name(call: Call) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,8 +91,3 @@ def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
     key_path.touch(mode=0o600)
     key_path.write_bytes(private)
     return ca_path, server_path, key_path
-
-
-def client_context(ca: Path) -> ssl.SSLContext:
-    """A client's context that trusts this authority alone."""
-    return ssl.create_default_context(cafile=str(ca))
