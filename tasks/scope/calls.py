@@ -25,6 +25,7 @@ _NO_RECORDS = re.compile(
     r"^(?:sobjects(?:/\w+(?:/describe.*)?)?|limits.*|query/explain|tooling/sobjects.*|tooling/describe.*|"
     r"actions.*|tabs|theme|appMenu.*|jobs/.*|support.*|wsdl.*|)$"
 )
+_RESULTS = r"jobs/query/([A-Za-z0-9]{15})\w*/results"
 _BULK = re.compile(r"^jobs/(?:query|ingest)(?:/.*)?$")
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
@@ -60,6 +61,7 @@ class Call:
     fields: tuple[str, ...] = ()  # asked for by name; empty means all
     status: str = ""
     path: str = ""  # shape of the address, without ids or values
+    doubt: str = ""  # why it is not certain that the rows left
 
     @property
     def credential(self) -> str:
@@ -94,7 +96,8 @@ def bulk_calls(attribution: Attribution) -> Iterator[Call]:
     rows = attribution.of_type("BulkApi2")
     if rows.empty:
         return
-    rows = rows.assign(job=column(rows, "JOB_ID"), operation=column(rows, "OPERATION_TYPE"))
+    rows = rows.assign(job=column(rows, "JOB_ID").str.slice(0, 15), operation=column(rows, "OPERATION_TYPE"))
+    fetched = _fetched_jobs(attribution)
     for job, events in rows.groupby("job", sort=False):
         call = next(iter(_base(events.iloc[:1])))
         statuses = set(column(events, "JOB_STATUS").str.casefold())
@@ -106,12 +109,24 @@ def bulk_calls(attribution: Attribution) -> Iterator[Call]:
         counts = [n for n in map(_number, column(events, "RECORDS_PROCESSED")) if n is not None]
         call.rows = max(counts) if counts else None
         done = bool(statuses & {"jobcomplete", "complete", "completed"})
-        call.certain = bool(call.certain and done)
+        if not done:
+            call.certain, call.doubt = False, "the bulk job is not known to have completed"
+        elif fetched is not None and str(job) not in fetched:
+            call.certain, call.doubt = False, "the bulk job's results were not seen to be fetched"
         call.status = ", ".join(sorted(statuses - {""}))
         call.path = "jobs/query"
         if not done and "failed" in statuses and not call.rows:
             call.kind = CallKind.FAILED
         yield call
+
+
+def _fetched_jobs(attribution: Attribution) -> frozenset[str] | None:
+    """The jobs (15-character ids) whose results were fetched, at least in part; None where no log tells."""
+    usage = attribution.of_type("ApiTotalUsage")
+    if usage.empty:
+        return None
+    got = usage[column(usage, "STATUS_CODE").isin(["200", ""])]
+    return frozenset(column(got, "API_RESOURCE").str.extract(_RESULTS, expand=False).dropna())
 
 
 def _base(rows: pd.DataFrame) -> Iterator[Call]:

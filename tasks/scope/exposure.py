@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from tasks.incident import Bounds, IncidentFolder
+from tasks.scope.judge import Run
 from tasks.scope.people import People
-from tasks.scope.rerun import Run
 from tasks.scope.salt import Salt
 
 EXPOSURES = "exposures.parquet"
@@ -80,7 +80,7 @@ def _unnamed(runs: Iterable[Run]) -> dict[str, int]:
     """By object, rows that were observed and that no re-run names: once for each query."""
     by_query: dict[tuple[str, str], int] = {}
     for run in runs:
-        if run.observed is None or (run.rerun is None and run.certain):
+        if run.observed is None or run.nested or (run.rerun is None and run.certain):
             continue
         key = (run.object, run.query)
         by_query[key] = max(by_query.get(key, 0), run.observed - (run.rerun or 0))

@@ -38,6 +38,7 @@ class Ask:
     source: str = ""  # which log and kind of call
     session: str = ""
     user: str = ""
+    doubt: str = ""  # why it is not certain
 
 
 @dataclass(slots=True)
@@ -138,6 +139,7 @@ def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matche
         if not text.taken:
             lonely = Ask(text.asked, text.at, f"session:{session[:6]}", False, source="query log alone")
             lonely.session, lonely.user = session, text.user
+            lonely.doubt = "the query text stands alone: no log names the call that ran it"
             asks.append(lonely)
     out.asks.extend(asks)
 
@@ -181,6 +183,7 @@ def _ask(call: Call, asked: Asked) -> Ask:
         call.kind.value,
         call.session,
         call.user,
+        call.doubt,
     )
 
 
@@ -191,7 +194,7 @@ def _unpaired(call: Call, texts: Sequence[_Text], shape: OrgShape) -> Ask:
         ask = _ask(call, max(earlier, key=lambda text: text.at).asked)
     else:
         ask = _ask(call, whole_object(call.entity, "the query text is not in the logs", shape))
-    ask.certain = False
+    ask.certain, ask.doubt = False, "the text of this query is not in the logs"
     return ask
 
 

@@ -11,7 +11,7 @@ responder is an upper bound).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -32,18 +32,13 @@ from blocks.salesforce.soql.ast import (
     SubQuery,
     leaves,
 )
-from blocks.salesforce.soql.names import names_of
 from blocks.salesforce.soql.pin import created_before, pin, unlimited
+from tasks.scope.judge import VOLATILE, Judged, Run, judge, mutable_filter, unknown_run
 from tasks.scope.matching import Ask
 from tasks.scope.queries import Asked, Returned
 from tasks.scope.reader import BULK_FROM, OrgReader, flat, value_at
 from tasks.scope.shape import ObjectShape
 
-# Change without a new SystemModstamp, so that nothing tells whether they have changed since.
-VOLATILE = frozenset(
-    {"lastlogindate", "lastvieweddate", "lastreferenceddate", "numberoffailedlogins", "usecount"}
-)
-FIXED = frozenset({"id", "createddate", "createdbyid"})
 JUDGED = ("CreatedDate", "SystemModstamp", "IsDeleted")
 
 
@@ -59,34 +54,12 @@ class Zone:
 class Found:
     """The records of one group of identical queries.
 
-    `records`: object, record_id, fields, at (first time), certain, changed. `runs`: one row for each run with
-    observed and re-run counts. `more` is how many further records the runs must have returned at the least,
-    beyond those that are certain.
+    `records`: object, record_id, fields, at (first time), certain, changed. `runs`: one for each time it ran.
     """
 
     records: pd.DataFrame
     runs: list[Run] = field(default_factory=list)
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of a query: what the log observed, what the re-run gives, and why they may differ."""
-
-    query: str  # digest
-    object: str
-    at: datetime
-    credential: str
-    source: str
-    observed: int | None
-    rerun: int | None
-    certain: bool
-    least: int  # at least so many rows of the object were returned
-    note: str = ""
-
-    @property
-    def difference(self) -> int | None:
-        return None if self.observed is None or self.rerun is None else self.observed - self.rerun
 
 
 def rerun(
@@ -99,7 +72,7 @@ def rerun(
     shape = reader.shape.get(asked.object) if asked.object else None
     if asked.aggregate or shape is None or not asked.returned:
         note = "aggregate only" if asked.aggregate else asked.widened or "no record returned"
-        runs = [_unknown_run(ask, note, asked.aggregate) for ask in asks]
+        runs = [unknown_run(ask, note, asked.aggregate) for ask in asks]
         return Found(_no_records(), runs, () if asked.aggregate else (note,))
     parts = _same_meaning(reader, asked, asks, zones)
     found = [_one(reader, asked, shape, part, query, until) for query, part in parts]
@@ -144,8 +117,8 @@ def _one(
         rows, doubts = _read(reader, asked, shape, asks, query, until)
     except LeakResponseError as error:
         note = f"could not be run again: {error.problem}"
-        return Found(_no_records(), [_unknown_run(ask, note) for ask in asks], (note,))
-    judged = _judge(rows, asked, asks, doubts)
+        return Found(_no_records(), [unknown_run(ask, note) for ask in asks], (note,))
+    judged = judge(rows, asked, asks, doubts)
     records = _records(reader, asked, judged)
     notes = tuple(filter(None, (asked.widened, *doubts)))
     return Found(records, judged.runs, notes)
@@ -177,7 +150,7 @@ def _read(
         query = created_before(query, until)
     query = replace(query, fields=_id_items(query, asked, shape))
     rows = _fetch(reader, query).assign(matched=True)
-    if query.where is None or not _mutable_filter(asked) or shape.field("SystemModstamp") is None:
+    if query.where is None or not mutable_filter(asked) or shape.field("SystemModstamp") is None:
         return rows, doubts
     since = Comparison(FieldRef(("SystemModstamp",)), Op.GT, DateTime(first))
     changed = replace(query, where=since, order_by=())
@@ -262,158 +235,6 @@ def has_dates(query: Query) -> bool:
     return any(has_dates(item.query) for item in query.fields if isinstance(item, SubQuery))
 
 
-# --- judging -------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Judged:
-    rows: pd.DataFrame  # those that some run returned or may have returned
-    runs: list[Run]
-
-
-def _judge(rows: pd.DataFrame, asked: Asked, asks: Sequence[Ask], doubts: list[str]) -> _Judged:
-    """Which rows each run returned, by when they came and went; `at` and `certain` on each row."""
-    created = _when(rows, "CreatedDate")
-    modified = _when(rows, "SystemModstamp")
-    deleted = (
-        rows["IsDeleted"].str.casefold().eq("true") if "IsDeleted" in rows else pd.Series(False, rows.index)
-    )
-    first = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
-    certain = pd.Series(False, index=rows.index)
-    mutable = _mutable_filter(asked)
-    runs: list[Run] = []
-    for there, same in _same_moment(asks, created, modified, deleted):
-        matching = there & rows["matched"]
-        n = int(matching.sum())
-        changed = modified.isna() | (modified > same[0].at)
-        for ask in same:
-            sure, chosen, note = _sure(ask, asked, matching, there, changed, mutable, doubts)
-            first = first.mask(chosen & (first.isna() | (first > ask.at)), ask.at)
-            certain |= sure
-            runs.append(_run(ask, asked, bool(sure.sum() == chosen.sum()), n, note))
-    kept = rows.assign(at=first, certain=certain, changed=(modified > first) & first.notna())
-    return _Judged(kept[kept["at"].notna()], runs)
-
-
-def _when(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
-    if name not in rows:
-        return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
-    return pd.to_datetime(rows[name], utc=True, errors="coerce", format="ISO8601").astype(
-        "datetime64[us, UTC]"
-    )
-
-
-def _same_moment(
-    asks: Sequence[Ask],
-    created: pd.Series[pd.Timestamp],
-    modified: pd.Series[pd.Timestamp],
-    deleted: pd.Series[bool],
-) -> Iterator[tuple[pd.Series[bool], list[Ask]]]:
-    """Runs between which nothing came or went share one answer: a thousand runs are judged a few times."""
-    marks = pd.DatetimeIndex(pd.concat([created, modified[deleted]]).dropna()).sort_values()
-    groups: dict[tuple[int, bool], list[Ask]] = {}
-    for ask in sorted(asks, key=lambda ask: ask.at):
-        place = int(marks.searchsorted(pd.Timestamp(ask.at), side="right"))
-        groups.setdefault((place, ask.all_rows), []).append(ask)
-    for (_, all_rows), same in groups.items():
-        at = pd.Timestamp(same[0].at)
-        there = created.isna() | (created <= at)
-        if not all_rows:
-            there &= ~(deleted & (modified <= at))
-        yield there, same
-
-
-def _mutable_filter(asked: Asked) -> bool:
-    return any(name.casefold() not in FIXED for name in asked.filters)
-
-
-def _sure(
-    ask: Ask,
-    asked: Asked,
-    matching: pd.Series[bool],
-    there: pd.Series[bool],
-    changed: pd.Series[bool],
-    mutable: bool,
-    doubts: list[str],
-) -> tuple[pd.Series[bool], pd.Series[bool], str]:
-    """(rows surely returned, rows possibly returned, why they differ) for one run.
-
-    `matching` rows match the filter now; `there` adds those that may have matched then.
-    """
-    nothing = pd.Series(False, index=there.index)
-    n = int(matching.sum())
-    limit = asked.query.limit if asked.query is not None else None
-    if isinstance(limit, int) and limit < int(there.sum()):
-        return _limited(ask, asked, there, limit, changed)
-    if not ask.certain:
-        return nothing, there, "stands alone in the query log" if ask.rows is None else "weakly attributed"
-    if ask.rows is not None and ask.rows < n and not _has_children(asked):
-        return nothing, there, f"{ask.rows} of {n} rows were observed: which ones cannot be told"
-    agreed = ask.rows == n
-    if asked.widened or (doubts and not agreed):
-        return nothing, there, asked.widened or "; ".join(doubts)
-    if mutable and bool((there & changed).any()):
-        return (
-            matching & ~changed,
-            there,
-            "records changed since may not have matched then, or no longer match",
-        )
-    return matching, there, ""
-
-
-def _limited(
-    ask: Ask, asked: Asked, there: pd.Series[bool], limit: int, changed: pd.Series[bool]
-) -> tuple[pd.Series[bool], pd.Series[bool], str]:
-    """A LIMIT cut rows away: which ones is known only under an order that nothing has changed since."""
-    nothing = pd.Series(False, index=there.index)
-    assert asked.query is not None
-    names = names_of(asked.query)
-    keys = [o.by for o in asked.query.order_by]
-    paths = [names.plain(key.path) if isinstance(key, FieldRef) else ("",) for key in keys]
-    offset = asked.query.offset if isinstance(asked.query.offset, int) else 0
-    unique = bool(paths) and paths[-1][-1].casefold() == "id"
-    volatile = any(path[-1].casefold() in VOLATILE or len(path) > 1 for path in paths)
-    fixed = all(path[-1].casefold() in FIXED for path in paths)
-    moved = not fixed and bool((there & changed).any())
-    if not (unique and not volatile and not moved and ask.certain):
-        reason = "without an order" if not paths else "under an order that may have changed or ties"
-        return nothing, there, f"LIMIT {limit} {reason}: any of {int(there.sum())} records may be meant"
-    rank = there.cumsum()
-    chosen = there & (rank > offset) & (rank <= offset + limit)
-    return chosen, chosen, ""
-
-
-def _has_children(asked: Asked) -> bool:
-    return any(r.children for r in asked.returned)
-
-
-def _run(ask: Ask, asked: Asked, certain: bool, n: int, note: str) -> Run:
-    limit = asked.query.limit if asked.query is not None and isinstance(asked.query.limit, int) else n
-    shown = min(n, limit)
-    least = shown if ask.rows is None or _has_children(asked) else min(ask.rows, shown)
-    if not ask.certain or (asked.widened and ask.rows is None):
-        least = 0
-    return Run(
-        asked.digest, asked.object, ask.at, ask.credential, ask.source, ask.rows, shown, certain, least, note
-    )
-
-
-def _unknown_run(ask: Ask, note: str, aggregate: bool = False) -> Run:
-    least = 0 if aggregate or ask.rows is None or not ask.certain else ask.rows
-    return Run(
-        ask.asked.digest,
-        ask.asked.object,
-        ask.at,
-        ask.credential,
-        ask.source,
-        ask.rows,
-        None,
-        aggregate,
-        least,
-        note,
-    )
-
-
 # --- records -------------------------------------------------------------------------------------
 
 RECORD_COLUMNS = ("object", "record_id", "fields", "at", "certain", "changed")
@@ -423,7 +244,7 @@ def _no_records() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="object") for name in RECORD_COLUMNS})
 
 
-def _records(reader: OrgReader, asked: Asked, judged: _Judged) -> pd.DataFrame:
+def _records(reader: OrgReader, asked: Asked, judged: Judged) -> pd.DataFrame:
     """One line for each record that was shown: the rows themselves, their parents and their children."""
     frames = []
     for returned in asked.returned:

@@ -33,6 +33,7 @@ from tasks.scope.exposure import (
     write,
 )
 from tasks.scope.found import FoundCredential, found_credentials
+from tasks.scope.judge import Run
 from tasks.scope.kinds import categorise
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Ask, Matched, match
@@ -40,7 +41,7 @@ from tasks.scope.people import People, resolve
 from tasks.scope.population import Source, candidates, read_population, sources
 from tasks.scope.queries import Asked
 from tasks.scope.reader import OrgReader
-from tasks.scope.rerun import Run, has_dates, rerun
+from tasks.scope.rerun import has_dates, rerun
 from tasks.scope.salt import salt_of
 from tasks.scope.single import read_singles
 from tasks.scope.sources import Logs, collect

@@ -10,8 +10,8 @@ import pandas as pd
 from blocks.errors import LeakResponseError
 from tasks.scope.calls import Call
 from tasks.scope.directory import quoted
+from tasks.scope.judge import Run
 from tasks.scope.reader import OrgReader
-from tasks.scope.rerun import Run
 from tasks.scope.shape import ObjectShape
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
