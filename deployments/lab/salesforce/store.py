@@ -32,7 +32,7 @@ _UNINDEXED = {
 }  # fmt: skip
 _INDEXED_TYPES = {"email", "reference"}
 # Ids rise with CreatedDate, so only what is asked for by date alone has an index on it.
-_DATED = {("Contact", "CreatedDate"), ("Case", "CreatedDate"), ("Case", "SystemModstamp")}
+_DATED = {("Contact", "CreatedDate"), ("Case", "CreatedDate")}
 # Kept narrow, since every record about a person has a row; `_person` is the view to read.
 _TRUTH = (
     "CREATE TABLE _about (object TEXT NOT NULL, record_id TEXT NOT NULL, person INTEGER NOT NULL)",

@@ -184,7 +184,7 @@ def _records(
     crm.loyalty(ctx, everyone, chosen, known, members)
     crm.payment_tokens(ctx, everyone, known, contacts * 3 // 10)
     tell("orders")
-    order_numbers = sales.orders(ctx, known, contacts * 12 // 10, contacts * 15 // 10)
+    order_numbers = sales.orders(ctx, known, contacts * 12 // 10, contacts * 13 // 10)
     tell("cases")
     writers = service.Writers(known, writers_only, prospects, lead_ids, lead_persons, order_numbers)
     found = service.cases(ctx, everyone, writers, contacts * 8 // 10)
