@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -33,8 +33,12 @@ class Clock:
 def duties(facts: Facts, on: date, rules: Mapping[str, Rule] | None = None) -> list[Duty]:
     """All rules evaluated with the law of the day `on`; due first, then undetermined, soonest first."""
     engine = Engine(facts, on, rules or all_rules())
+    return in_order(engine.duty(rule) for rule in engine.rules)
+
+
+def in_order(found: Iterable[Duty]) -> list[Duty]:
+    """Due first, then undetermined, then not due; what has no time after what has one."""
     order = {DutyStatus.DUE: 0, DutyStatus.UNDETERMINED: 1, DutyStatus.NOT_DUE: 2}
-    found = [engine.duty(rule) for rule in engine.rules]
     return sorted(found, key=lambda d: (order[d.status], d.due_at is None, d.due_at or LAST, d.rule))
 
 
@@ -130,7 +134,8 @@ class Engine:
             if found is None:
                 return Clock(None, f"{CLOCK}discovery")
             return Clock(end_of_year(found.value, self._zone(rule)))
-        start = self.facts.clock(name, rule.jurisdiction)
+        own = self.facts.clocks.get(f"{name}.{rule.id}")  # a confirmed notice that this rule waited for
+        start = own or self.facts.clock(name, rule.jurisdiction)
         if start is not None:
             missing = f"{CLOCK}{name}" if start.assumed else None
             return Clock(start.value, missing, assumed=start.said_by if start.assumed else None)

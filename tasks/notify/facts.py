@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -123,6 +123,21 @@ class Facts:
             {**self.clocks, **other.clocks},
             other.unplaced or self.unplaced,
         )
+
+    def with_answer(self, key: str, value: Any, said_by: str, said_at: datetime | None = None) -> Facts:
+        """These facts with one answer put over them; BadInput when it is none.
+
+        A count for one jurisdiction leaves the others as they are; while those are unknown it decides
+        nothing, since the rest must not turn into zero. All counts at once leave nobody unplaced.
+        """
+        stated = Facts.of({key: value}, said_by, said_at)
+        if key.startswith(AFFECTED + "."):
+            if self.affected is None:
+                return self
+            return replace(self, affected={**self.affected, **(stated.affected or {})})
+        if key == AFFECTED and stated.affected is not None:
+            return replace(self, affected=stated.affected, unplaced=0)
+        return self.with_answers(stated)
 
 
 def load_facts(path: Path) -> Facts:

@@ -38,8 +38,8 @@ def known_facts(
     if scope is not None:
         facts = facts.with_answers(_from_scope(scope))
     facts = facts.with_answers(Facts({}, None, _clocks(incident.aware_at)))
-    if answers:
-        facts = facts.with_answers(Facts.of(answers, said_by="answer"))
+    for key, value in (answers or {}).items():
+        facts = facts.with_answer(key, value, "answer")
     return facts
 
 

@@ -20,10 +20,16 @@ from tasks.incident import (
     Phase,
     ScopeSummary,
 )
+from tasks.notify.answers import answer_all, vendor_answers, with_stored_answers
 from tasks.notify.channel import Channel
-from tasks.notify.duties import duties
+from tasks.notify.duties import duties, in_order
+from tasks.notify.history import record_duties
 from tasks.notify.known import known_facts
 from tasks.notify.messages import Status
+from tasks.notify.records import locked
+from tasks.notify.rules import all_rules
+from tasks.notify.sent import clocks_started
+from tasks.notify.vendors import vendor_duties
 
 
 def start_clocks(
@@ -35,17 +41,32 @@ def start_clocks(
     now: datetime,
     answers: Mapping[str, Any] | None = None,
 ) -> list[Duty]:
-    """Every duty that follows from what is known now, stored in the incident's folder.
+    """Every duty that follows from what is known now, stored in the incident's folder with its history.
 
-    Can be run again as scope grows or people answer. Raises BadInput for an answer that is none.
+    `answers` are stored as the commander's. Can be run again as scope grows or people answer. Raises BadInput
+    for an answer that is none.
+    """
+    if answers:
+        answer_all(folder, ledger, answers, incident.commander or "incident commander", now, plan)
+    with locked(folder):
+        found = compute(incident, plan, folder)
+        changes = record_duties(folder, ledger, found, now)
+        folder.write(folder.duties, found)
+    counts = {str(status): sum(duty.status is status for duty in found) for status in DutyStatus}
+    ledger.note(Phase.NOTIFY, "duties computed", incident.id, counts=counts, changes=len(changes))
+    return found
+
+
+def compute(incident: Incident, plan: Plan, folder: IncidentFolder) -> list[Duty]:
+    """All rules and the plan's contracts against what plan, scope, people and confirmed notices say.
+
+    The law is that of the day on which the organisation became aware.
     """
     scope = folder.read(folder.scope, ScopeSummary)
-    facts = known_facts(incident, plan.facts(), scope, answers)
-    found = duties(facts, now.date())
-    folder.write(folder.duties, found)
-    counts = {str(status): sum(duty.status is status for duty in found) for status in DutyStatus}
-    ledger.note(Phase.NOTIFY, "duties computed", incident.id, counts=counts)
-    return found
+    facts = known_facts(incident, plan.facts(), scope).with_answers(clocks_started(folder, all_rules()))
+    facts = with_stored_answers(folder, facts)
+    contracts = vendor_duties(incident, plan, facts, vendor_answers(folder))
+    return in_order([*duties(facts, incident.aware_at.date()), *contracts])
 
 
 def current_status(

@@ -1,4 +1,4 @@
-"""The incident channel against the stand-in workspace: opened once, updated in place, nothing lost or twice."""
+"""The incident channel against the stand-in workspace: opened once, updated in place, no message twice."""
 
 from __future__ import annotations
 
