@@ -74,6 +74,7 @@ class Store:
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._writer = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         self._writer.row_factory = sqlite3.Row
+        self._writer.execute("PRAGMA page_size=8192")  # rows are wide; counts for a new file only
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.execute("PRAGMA synchronous=NORMAL")
         self._create()
