@@ -1,9 +1,9 @@
 """Which logged events are the suspects' doing: by app, user, session, login, and address with client.
 
-Not by user alone: one app has a token for each of thousands of users, and a stolen session works from any
-address. The marks spread: whoever shares a session or a login with a suspect's event is the suspect. An
-address with the same client program spreads too, but weakly: it names a machine, not a login, so those events
-count for the upper bound only.
+Not by user alone: one app has a token for each of thousands of users, and a stolen session works from
+any address. The marks spread: whoever shares a session, a login or a request with a suspect's event is
+the suspect. An address with the same client program spreads too, but weakly: it names a machine, not a
+login, so those events count for the upper bound only.
 """
 
 from __future__ import annotations
@@ -162,8 +162,15 @@ def _spread(events: pd.DataFrame, marks: Marks) -> tuple[pd.Series[str], Marks]:
         known = events[why != ""]
         sessions |= _keys(known["session"])
         logins |= _keys(known["login"])
-        grown = why.mask((why == "") & events["session"].isin(sessions), "session")
-        grown = grown.mask((grown == "") & events["login"].isin(logins), "login")
+        # One call leaves lines in several logs under one request id; not all of them name app or session.
+        requests = _keys(known["request_id"])
+        grown = why
+        for reason, name, keys in (
+            ("session", "session", sessions),
+            ("login", "login", logins),
+            ("request", "request_id", requests),
+        ):
+            grown = grown.mask((grown == "") & events[name].isin(keys), reason)
         if grown.equals(why):
             break
         why = grown

@@ -91,7 +91,7 @@ def _nodes(population: Mapping[str, pd.DataFrame], sources: list[Source]) -> pd.
                 about |= rows[name].str.strip() != ""
         last = rows[source.last_name] if source.last_name else pd.Series("", index=rows.index)
         if source.full_name:
-            last = rows[source.full_name].str.strip().str.rpartition(" ")[2]
+            last = rows[source.full_name].str.strip().str.split(" ").str[-1]
         frames.append(
             pd.DataFrame(
                 {
@@ -141,7 +141,7 @@ def _claims(
             parts.append(_claim(mine, f"lookup {source.object}.{name}", rows[name], 0))
         if source.parent:
             parts.append(_claim(mine, f"parent {source.object}.{source.parent}", rows[source.parent], 0))
-    claims = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    claims = pd.concat([parts[0], *(part for part in parts[1:] if len(part))], ignore_index=True)
     claims = _follow_parents(claims, nodes, sources)
     return _without_shared_phones(claims, nodes)
 

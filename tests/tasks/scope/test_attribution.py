@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -11,6 +12,7 @@ from tasks.scope.attribution import Attribution, Marks, Own, attribute
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WINDOW = Window(datetime(2026, 11, 24, 9, tzinfo=UTC), datetime(2026, 11, 24, 11, tzinfo=UTC))
+NUMBERS = itertools.count()
 APP = Marks(apps=frozenset({"0H4000000000001AAA"}))
 
 
@@ -18,7 +20,7 @@ def rest(**values: str) -> dict[str, str]:
     return {
         "EVENT_TYPE": "RestApi",
         "TIMESTAMP_DERIVED": "2026-11-24T10:00:00.000Z",
-        "REQUEST_ID": "x",
+        "REQUEST_ID": values.get("REQUEST_ID", f"{next(NUMBERS):022d}"),
         "SESSION_KEY": "",
         "LOGIN_KEY": "",
         "CONNECTED_APP_ID": "",
@@ -62,11 +64,29 @@ def test_marks_spread_from_a_login_to_its_other_sessions() -> None:
     assert found.marks.sessions == {"S1", "S2"}
 
 
+def test_a_bulk_export_is_reached_through_the_request_that_only_names_the_app_elsewhere() -> None:
+    found = who(
+        ApiTotalUsage=[
+            {
+                "TIMESTAMP_DERIVED": "2026-11-24T10:00:00Z",
+                "REQUEST_ID": "r1",
+                "CONNECTED_APP_ID": "0H4000000000001",
+            }
+        ],
+        BulkApi2=[
+            {"TIMESTAMP_DERIVED": "2026-11-24T10:00:00Z", "REQUEST_ID": "r1", "SESSION_KEY": "S1"},
+            {"TIMESTAMP_DERIVED": "2026-11-24T10:00:00Z", "REQUEST_ID": "r2", "SESSION_KEY": "S2"},
+        ],
+        UniqueQuery=[{"TIMESTAMP_DERIVED": "2026-11-24T10:00:01Z", "SESSION_KEY": "S1"}],
+    )
+    assert found.events["why"].tolist() == ["app", "request", "session"]
+
+
 def test_empty_keys_join_nobody() -> None:
     found = who(
         RestApi=[rest(CONNECTED_APP_ID="0H4000000000001"), rest(REQUEST_ID="stranger", CLIENT_IP="1.1.1.1")]
     )
-    assert found.events["request_id"].tolist() == ["x"]
+    assert len(found.events) == 1
 
 
 def test_the_same_machine_counts_for_the_upper_bound_only() -> None:

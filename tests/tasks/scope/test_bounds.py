@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tasks.incident import Suspect, SuspectKind
+from tasks.incident import IncidentFolder, Suspect, SuspectKind, Window
+from tasks.scope.attribution import Marks, Own, attribute
+from tasks.scope.calls import rest_calls
 from tasks.scope.exposure import runs
+from tasks.scope.matching import match
+from tasks.scope.queries import understand
+from tasks.scope.reader import OrgReader
+from tasks.scope.rerun import rerun
+from tasks.scope.sources import LogStore, chosen, listed
 from tests.tasks.scope.attack import Scoped, Thief, Twin, scoped, start
 
 
@@ -190,10 +199,45 @@ def test_running_again_as_logs_arrive_only_adds(twin: Twin, tmp_path: Path) -> N
     "text", ["SELECT Id, Email FROM Contact WHERE (Name LIKE 'a%'", "gibberish FROM Contact"]
 )
 def test_a_query_nobody_can_read_means_the_whole_object(twin: Twin, text: str) -> None:
-    from tasks.scope.queries import understand
-    from tasks.scope.reader import OrgReader
-
     asked = understand(text, OrgReader(twin.org).shape)
     assert asked.object == "Contact"
     assert "MailingCity" in asked.returned[0].fields
     assert asked.widened
+
+
+def test_a_bulk_job_whose_results_nobody_fetched_is_only_possible(twin: Twin, tmp_path: Path) -> None:
+    since = start()
+    thief = Thief(twin)
+    body = {"operation": "query", "query": "SELECT Id, LastName FROM Lead"}
+    job = thief.call("POST", "jobs/query", json=body).json()["id"]
+    while thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
+        time.sleep(0.05)
+    done = scoped(twin, tmp_path, since)
+    assert done.served() == set()
+    assert done.summary.records.lower == 0
+    assert done.summary.records.upper > 100
+    assert "were not seen to be fetched" in reasons(done)
+
+
+def test_without_the_query_log_the_whole_object_may_have_left(twin: Twin, tmp_path: Path) -> None:
+    """A source that is missing widens the bounds; it never lowers them."""
+    since = start()
+    Thief(twin).query("SELECT Id, Email FROM Lead WHERE Status = 'Closed - Converted'")
+    reader = OrgReader(twin.org)
+    folder = IncidentFolder.of("no-query-log", tmp_path)
+    whole = scoped(twin, tmp_path, since)
+    store = LogStore(folder.sub("logs"))
+    files = [
+        f for f in chosen(listed(reader, Window(since), datetime.now(UTC))) if f.event_type != "UniqueQuery"
+    ]
+    store.fetch(reader, files)
+    events, _ = store.read(files)
+    own = Own("lkr-", twin.org.whoami().user_id)
+    marks = Marks(app_names=frozenset({"Support Chat"}))
+    attribution = attribute(events, marks, Window(since), now=datetime.now(UTC), own=own)
+    calls = match(attribution, rest_calls(attribution), reader.shape)
+    (ask,) = calls.asks
+    assert ask.asked.widened == "the query text is not in the logs"
+    found = rerun(reader, ask.asked, [ask], {}, ask.at)
+    assert {record for name, record in whole.served() if name == "Lead"} < set(found.records["record_id"])
+    assert not found.records["certain"].any()
