@@ -21,7 +21,7 @@ from deployments.cli.result import (
     scope,
     seconds,
 )
-from deployments.cli.run_flow import Outcome, run_response, save_lab
+from deployments.cli.run_flow import Outcome, run_response
 from deployments.cli.truth import LabTruth, score_records, score_subjects
 from deployments.lab.lab import Lab
 from deployments.prefect_server import PrefectServer
@@ -49,8 +49,6 @@ class Rehearsal:
     def run(self) -> dict[str, Any]:
         """The scorecard as data, in the shape that machines rely on."""
         began = datetime.now(UTC)
-        save_lab(self.lab.json_path, LAB_PLAN)
-        self.say("The attacker takes what it can ...")
         self.attacker.wait_until_exfiltrated()
         triggered = datetime.now(UTC)
         self.say("The alarm is raised; the attacker keeps trying every credential")

@@ -75,6 +75,8 @@ def prepare(
     """Prefect and the lab side by side; both end with this process, however it ends."""
     from deployments.cli.attacker_process import Attacker
     from deployments.cli.rehearsal import Rehearsal
+    from deployments.cli.respond import LAB_PLAN
+    from deployments.cli.run_flow import save_lab
     from deployments.lab.lab import Lab
     from deployments.prefect_server import prefect_server
 
@@ -94,6 +96,10 @@ def prepare(
         server = stack.enter_context(prefect_server(home()))
         say(f"Prefect UI: {server.ui_url}")
         lab = stack.enter_context(starting.result())
+    save_lab(lab.json_path, LAB_PLAN)
+    say("Plan and systems are saved as blocks")
+    lab_seconds = time.monotonic() - started
+    say("The attacker takes what it can ...")
     attacker = Attacker(module, lab.json_path, folder / "attack.jsonl")
     stack.callback(attacker.kill)
-    return Rehearsal(scenario, seed, lab, attacker, server, time.monotonic() - started, say)
+    return Rehearsal(scenario, seed, lab, attacker, server, lab_seconds, say)

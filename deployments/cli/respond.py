@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import typer
 
 from blocks.errors import BadInput
 from deployments.cli.output import check_writable, write_json
-from tasks.incident import Mode, Suspect, Window, home, utc
+from tasks.incident import INCIDENT_ID, Mode, Suspect, Window, home, utc
 
 LAB_PLAN = "lab"
 
@@ -67,6 +68,9 @@ def respond(
     --window-start 2026-11-24T08:00:00+00:00 --aware-at 2026-11-24T09:30:00+00:00 --json result.json
     """
     check_writable(json_file)
+    check_lab(lab)
+    if incident and not INCIDENT_ID.fullmatch(incident):
+        raise BadInput(f"Incident id {incident!r} cannot be used.", "Use 3-64 letters, digits and dashes.")
     if (lab is None) == (not plan):
         raise BadInput(
             "Neither or both of --lab and --plan were given.", "Name the lab.json or a saved plan."
@@ -98,6 +102,19 @@ def respond(
     typer.echo(outcome.message, err=True)
     if not outcome.completed:
         raise typer.Exit(1)
+
+
+def check_lab(path: Path | None) -> None:
+    """Refuse what is no lab.json before a server is started for it."""
+    if path is None:
+        return
+    fix = "Give the lab.json that `leak-response lab up --dir DIR` writes, and keep the lab running."
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {type(error).__name__}.", fix) from None
+    if not isinstance(described, dict) or "blocks" not in described:
+        raise BadInput(f"{path} does not describe a lab.", fix)
 
 
 def read_answers(path: Path | None) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Whole responses against the lab."""
