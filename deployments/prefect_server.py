@@ -115,5 +115,14 @@ def prefect_server(home: Path, port: int = 0) -> Iterator[PrefectServer]:
         server.use()
         yield server
     finally:
+        _flush_logs()
         if own:
             own.stop()
+
+
+def _flush_logs() -> None:
+    """Send the logs that wait, while there is still a server to take them."""
+    if "prefect" in sys.modules:
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()

@@ -164,7 +164,7 @@ class Attack:
         return [Credential("database-lease", "login", lambda: postgres_login(self.lab, username, password))]
 
     def persistence(self) -> Persistence:
-        """One loop for the integration user, one through all other grants, one for each found key."""
+        """One loop for the integration user, one through all other grants, one for the found keys."""
         integration = self.lab["stolen"]["integration_username"]
         others = [self._refresh(name) for name in self.refresh_tokens if name != integration]
         return Persistence(
@@ -172,9 +172,7 @@ class Attack:
             [
                 [*self._access_tokens(), self._refresh(integration)],
                 others,
-                self._aws(),
-                self._vault(),
-                self._database(),
+                self._aws() + self._vault() + self._database(),
             ],
         )
 
