@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry import RetryHandler
 from slack_sdk.http_retry.builtin_handlers import (
     ConnectionErrorRetryHandler,
     RateLimitErrorRetryHandler,
@@ -121,9 +122,17 @@ class SlackWorkspace(SystemBlock):
     def get_client(self) -> WebClient:
         """A client that honours Retry-After (3 times) and repeats after connection and server errors.
 
-        A repeated chat.postMessage may post twice: mark messages so that the caller can tell.
+        For calls that may be made twice. chat.postMessage may not: see `posting_client`.
         """
-        return self._live.get("client", self._client)
+        repeats = [ConnectionErrorRetryHandler(max_retry_count=2), ServerErrorRetryHandler(max_retry_count=2)]
+        return self._live.get("client", lambda: self._client(*repeats))
+
+    def posting_client(self) -> WebClient:
+        """A client that waits out rate limits and repeats nothing else.
+
+        When a reply to chat.postMessage is lost, the message may be there: look before posting it again.
+        """
+        return self._live.get("posting", self._client)
 
     def is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
         """Whether a callback carries Slack's signature and is younger than five minutes."""
@@ -147,7 +156,7 @@ class SlackWorkspace(SystemBlock):
             checks.append(attempt("Slack: signing secret", lambda: resolve(self.signing_secret, self.vault)))
         return checks
 
-    def _client(self) -> WebClient:
+    def _client(self, *repeats: RetryHandler) -> WebClient:
         client = WebClient(
             token=resolve(self.token, self.vault),
             base_url=self.base_url,
@@ -155,11 +164,7 @@ class SlackWorkspace(SystemBlock):
             ssl=ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else None,
             user_agent_prefix=user_agent(),
             logger=SILENT,
-            retry_handlers=[
-                ConnectionErrorRetryHandler(max_retry_count=2),
-                RateLimitErrorRetryHandler(max_retry_count=3),
-                ServerErrorRetryHandler(max_retry_count=2),
-            ],
+            retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=3), *repeats],
         )
         # slack_sdk takes a proxy from the environment and then ignores NO_PROXY; urllib heeds it.
         client.proxy = self.proxy

@@ -331,3 +331,17 @@ def _instant(key: str, value: Any) -> datetime:
     if not isinstance(value, str | datetime):
         raise _bad(key, value, "an instant such as 2026-11-23T09:00:00+01:00")
     return utc(value, key)
+
+
+def choices(key: str) -> tuple[Any, ...]:
+    """The values a fact can be answered with at one click; none when it needs a list, a number or a time."""
+    if key in _SETS | _NUMBERS or key.startswith((CLOCK, AFFECTED)) or key == "incident.le_hold":
+        return ()
+    words = vocabulary()
+    listed = {"incident.encryption": words.encryption_states, "incident.risk_level": words.risk_levels}
+    allowed = _WORDS.get(key) or listed.get(key)
+    if allowed is not None:
+        return tuple(sorted(allowed - {"unknown"}))
+    if key in ("org.eu_main_establishment", "org.art27_representative"):
+        return ()
+    return (True, False) if key in known_keys() or key.startswith(_PREFIXES) else ()

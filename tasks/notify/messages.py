@@ -27,6 +27,7 @@ class Status:
     duties: Sequence[Duty] | None
     failed_steps: Sequence[str]
     at: datetime
+    sent: frozenset[str] = frozenset()  # rules whose notice is confirmed
 
 
 def status_blocks(status: Status) -> Blocks:
@@ -37,7 +38,7 @@ def status_blocks(status: Status) -> Blocks:
         f"*Incident {incident.id}*: {incident.what_happened}\nSuspects: {suspects}\nPhase: *{status.phase}*",
         containment_text(status.containment),
         scope_text(status.scope),
-        duties_text(status.duties, status.at),
+        duties_text(status.duties, status.at, status.sent),
     ]
     if status.failed_steps:
         sections.append("*Failed steps*\n" + "\n".join(f"- {step}" for step in status.failed_steps))
@@ -70,14 +71,14 @@ def scope_text(scope: ScopeSummary | None) -> str:
     return f"*Scope*: {records} records of {people} people in {len(scope.by_residence)} places of residence"
 
 
-def duties_text(duties: Sequence[Duty] | None, at: datetime) -> str:
+def duties_text(duties: Sequence[Duty] | None, at: datetime, sent: frozenset[str] = frozenset()) -> str:
     """The clocks: what is due first stands first; then how many wait for an answer."""
     if duties is None:
         return "*Duties*: not computed yet"
-    due = [duty for duty in duties if duty.status is DutyStatus.DUE]
+    due = [duty for duty in duties if duty.status is DutyStatus.DUE and duty.rule not in sent]
     asked = [duty for duty in duties if duty.status is not DutyStatus.NOT_DUE]
     open_questions = sorted({fact for duty in asked for fact in duty.missing})
-    lines = [f"*Duties*: {len(due)} due"]
+    lines = [f"*Duties*: {len(due)} due" + (f", {len(sent)} confirmed as sent" if sent else "")]
     for duty in [duty for duty in due if duty.due_at][:8]:
         lines.append(
             f"- `{duty.rule}` by {stamp(duty.due_at)} ({left(duty.due_at, at)}): {duty.recipient[:90]}"

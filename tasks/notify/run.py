@@ -23,7 +23,7 @@ from tasks.incident import (
 from tasks.notify.answers import answer_all, vendor_answers, with_stored_answers
 from tasks.notify.channel import Channel
 from tasks.notify.duties import duties, in_order
-from tasks.notify.history import record_duties
+from tasks.notify.history import history, record_duties, standings
 from tasks.notify.known import known_facts
 from tasks.notify.messages import Status
 from tasks.notify.records import locked
@@ -81,6 +81,7 @@ def current_status(
         duties=folder.read(folder.duties, list[Duty]),
         failed_steps=failed_steps,
         at=at,
+        sent=frozenset(rule for rule, one in standings(history(folder)).items() if one.sent_at),
     )
 
 
