@@ -6,7 +6,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,26 +93,34 @@ class OwnServer:
             "Prefect", command, log=home / "logs" / "prefect-server.log", env=clean_env(**self.server.env)
         )
 
-    def wait(self) -> PrefectServer:
+    def wait(self) -> None:
+        """Return when it answers. Raises LabError with the end of its log when it does not."""
         self._process.wait_until(lambda: healthy(self.server.api_url), READY_TIMEOUT_S)
-        return self.server
 
     def stop(self) -> None:
         self._process.stop()
 
 
 @contextmanager
-def prefect_server(home: Path, port: int = 0) -> Iterator[PrefectServer]:
-    """The running server, or one of our own on `port` (0: any); this process is pointed at it."""
+def prefect_server(
+    home: Path, port: int = 0, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[PrefectServer]:
+    """The running server, or one of our own on `port` (0: any); this process is pointed at it.
+
+    `meanwhile` runs while our own server starts, with this process already pointed at it.
+    """
     if "prefect" in sys.modules:
         raise BadInput(
             "Prefect was imported before its server was chosen.", "This is a bug: please report it."
         )
     found = running_server(home)
     own = None if found else OwnServer(home, port)
+    server = found or own.server  # type: ignore[union-attr]
     try:
-        server = found or own.wait()  # type: ignore[union-attr]
         server.use()
+        meanwhile()
+        if own:
+            own.wait()
         yield server
     finally:
         _flush_logs()

@@ -76,7 +76,7 @@ def prepare(
     from deployments.cli.attacker_process import Attacker
     from deployments.cli.rehearsal import Rehearsal
     from deployments.cli.respond import LAB_PLAN
-    from deployments.cli.run_flow import save_lab
+    from deployments.cli.run_flow import import_flows, save_lab
     from deployments.lab.lab import Lab
     from deployments.prefect_server import prefect_server
 
@@ -93,7 +93,7 @@ def prepare(
             log_delay_s=log_delay_s,
             on_progress=say,
         )
-        server = stack.enter_context(prefect_server(home()))
+        server = stack.enter_context(prefect_server(home(), meanwhile=import_flows))
         say(f"Prefect UI: {server.ui_url}")
         lab = stack.enter_context(starting.result())
     save_lab(lab.json_path, LAB_PLAN)

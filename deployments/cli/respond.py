@@ -90,11 +90,11 @@ def respond(
         log_wait_s=log_wait_s,
     )
     from deployments.cli.result import result_json
-    from deployments.cli.run_flow import run_response
+    from deployments.cli.run_flow import import_flows, run_response
     from deployments.prefect_server import prefect_server
 
     os.environ["LEAK_RESPONSE_HOME"] = str(home())
-    with prefect_server(home()) as server:
+    with prefect_server(home(), meanwhile=import_flows) as server:
         typer.echo(f"Prefect: {server.ui_url}", err=True)
         outcome = run_response(request, lab, on_progress=lambda text: typer.echo(text, err=True))
     if json_file:

@@ -63,10 +63,14 @@ def run_response(request: Request, lab: Path | None, on_progress: Progress) -> O
     return Outcome(folder, incident, state.is_completed(), state.message or "", started, datetime.now(UTC))
 
 
-def save_lab(lab: Path, plan: str) -> None:
-    """Save a lab's systems and plan as blocks, and import the flows: the alarm finds everything ready."""
-    from blocks.systems import Systems, register_all
+def import_flows() -> None:
+    """What takes seconds of an emergency when it is done late."""
     from flows import respond  # noqa: F401
+
+
+def save_lab(lab: Path, plan: str) -> None:
+    """Save a lab's systems and plan as blocks."""
+    from blocks.systems import Systems, register_all
 
     systems = Systems.from_lab(lab)
     register_all()
