@@ -15,6 +15,9 @@ from tasks.scope.shape import FieldShape, ObjectShape
 
 _NAME_TYPES = frozenset({"string", "textarea", "encryptedstring", "combobox"})
 SAMPLED = _NAME_TYPES  # the types whose values are looked at
+_PROSE = re.compile(
+    r"\b(subject|description|comments?|body|note|notes|message|text|remarks?|reason|feedback)\b"
+)
 
 # Pattern on name and label (words split, lower case) -> categories. The first that matches decides.
 _PATTERNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
@@ -65,6 +68,13 @@ def words(text: str) -> str:
     """`MailingPostalCode` and `Tax_Id__c` as lower-case words."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text.removesuffix("__c").replace("_", " "))
     return " ".join(spaced.split()).casefold()
+
+
+def is_free_text(shape: ObjectShape, field: FieldShape) -> bool:
+    """Whether people write what they like into this field, so that each record's own text must be read."""
+    if field.type == "textarea":
+        return not _CONTACT.search(words(field.name))
+    return field.type in _NAME_TYPES and _PROSE.search(words(field.name)) is not None
 
 
 def field_categories(

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from blocks.errors import LeakResponseError
 from tasks.incident import Incident, SuspectKind
 from tasks.scope.attribution import Marks
-from tasks.scope.reader import OrgReader
+from tasks.scope.reader import Reader
 from tasks.scope.rerun import Zone
 
 CHUNK = 200
 
 
-def marks_of(reader: OrgReader, incident: Incident) -> Marks:
+def marks_of(reader: Reader, incident: Incident) -> Marks:
     """The ids and names by which the logs know the incident's Salesforce suspects; empty when it has none."""
     apps = [s.identifier for s in incident.suspects if s.kind is SuspectKind.CONNECTED_APP]
     users = [s.identifier for s in incident.suspects if s.kind is SuspectKind.SALESFORCE_USER]
@@ -28,14 +28,14 @@ def marks_of(reader: OrgReader, incident: Incident) -> Marks:
     )
 
 
-def _ids(reader: OrgReader, object_name: str, field: str, values: Sequence[str]) -> Iterator[str]:
+def _ids(reader: Reader, object_name: str, field: str, values: Sequence[str]) -> Iterator[str]:
     for chunk in _chunks(values):
         soql = f"SELECT Id FROM {object_name} WHERE {field} IN ({quoted(chunk)})"  # noqa: S608 - SOQL, quoted
         for row in reader.query(soql):
             yield str(row["Id"])
 
 
-def zones_of(reader: OrgReader, users: Iterable[str]) -> dict[str, Zone]:
+def zones_of(reader: Reader, users: Iterable[str]) -> dict[str, Zone]:
     """How each of these users reads dates, by the user id as given; UTC for those that cannot be read."""
     wanted = {user[:15]: user for user in users if user}
     if not wanted:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tasks.scope.reader import OrgReader
+from tasks.scope.reader import Reader
 from tasks.scope.shape import FieldShape, ObjectShape
 
 PEOPLE = frozenset({"Contact", "Lead", "Individual"})  # what a lookup must lead to
@@ -190,7 +190,7 @@ def _place(shape: ObjectShape, pattern: re.Pattern[str]) -> tuple[str, ...]:
     return (*_present(shape, f"{name}Code"), name)
 
 
-def candidates(reader: OrgReader, exposed: Iterable[str] = ()) -> list[ObjectShape]:
+def candidates(reader: Reader, exposed: Iterable[str] = ()) -> list[ObjectShape]:
     """The objects to look at: the standard ones about people, all custom ones, and those that were
     exposed."""
     there = reader.object_names
@@ -202,7 +202,7 @@ def candidates(reader: OrgReader, exposed: Iterable[str] = ()) -> list[ObjectSha
     return [shape for shape in shapes if shape is not None and shape.queryable]
 
 
-def read_population(reader: OrgReader, found: Iterable[Source]) -> Mapping[str, pd.DataFrame]:
+def read_population(reader: Reader, found: Iterable[Source]) -> Mapping[str, pd.DataFrame]:
     """The key fields of every record of these objects, deleted ones too. Raises what reading raises."""
     found = list(found)
     with ThreadPoolExecutor(4) as pool:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -14,9 +14,41 @@ from blocks.errors import Refused, Unreachable
 from blocks.salesforce.bulk import bulk_query
 from blocks.salesforce.errors import SalesforceRefused
 from blocks.salesforce.org import SalesforceOrg
+from blocks.salesforce.soql import Query
 from tasks.scope.shape import OrgShape
 
 BULK_FROM = 2_000  # rows; below it one REST page is quicker than a job
+
+
+class Reader(Protocol):
+    """What scoping asks of an org, or of a folder of exported records that stands for one."""
+
+    shape: OrgShape
+
+    def once(self, name: str, read: Callable[[], pd.DataFrame]) -> pd.DataFrame: ...
+
+    def query(
+        self, soql: str, *, all_rows: bool = False, tooling: bool = False
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def size(self, soql: str) -> int: ...
+
+    def doubts(self, query: Query) -> list[str]: ...
+
+    def frame(
+        self, object_name: str, fields: Sequence[str], where: str = "", *, all_rows: bool = True
+    ) -> pd.DataFrame: ...
+
+    def bulk(self, soql: str, fields: Sequence[str], *, all_rows: bool = True) -> pd.DataFrame: ...
+
+    def sample(self, object_name: str, fields: Sequence[str], rows: int) -> pd.DataFrame: ...
+
+    def compliance(self, object_name: str) -> dict[str, tuple[str, ...]]: ...
+
+    def object_of(self, record_id: str) -> str: ...
+
+    @property
+    def object_names(self) -> frozenset[str]: ...
 
 
 class OrgReader:
@@ -47,9 +79,17 @@ class OrgReader:
         """Records as the REST API gives them, page by page."""
         return self.org.query(soql, what="scope query", all_rows=all_rows, tooling=tooling)
 
+    def size(self, soql: str) -> int:
+        """The answer of a `SELECT COUNT()`."""
+        return self.org.count(soql, what="scope count")
+
+    def doubts(self, query: Query) -> list[str]:
+        """Why the rows that answer this may be too many: an org reads every condition."""
+        return []
+
     def count(self, object_name: str, condition: str = "") -> int:
         soql = f"SELECT COUNT() FROM {object_name}{condition}"  # noqa: S608 - SOQL from describe's names
-        return self.org.count(soql, what="scope count")
+        return self.size(soql)
 
     def frame(
         self, object_name: str, fields: Sequence[str], where: str = "", *, all_rows: bool = True
@@ -72,6 +112,11 @@ class OrgReader:
         joined = pd.concat(pages, ignore_index=True)
         names = {column.casefold(): column for column in joined.columns}
         return pd.DataFrame({name: joined[names[name.casefold()]].astype("str") for name in fields})
+
+    def sample(self, object_name: str, fields: Sequence[str], rows: int) -> pd.DataFrame:
+        """These fields of the newest rows."""
+        soql = f"SELECT {', '.join(fields)} FROM {object_name} ORDER BY Id DESC LIMIT {rows}"  # noqa: S608 - as above
+        return flat(self.query(soql), fields)
 
     def read(self, path: str) -> bytes:
         """The raw bytes of a blob such as an event log file."""

@@ -36,7 +36,7 @@ from blocks.salesforce.soql.pin import created_before, pin, unlimited
 from tasks.scope.judge import VOLATILE, Judged, Run, judge, mutable_filter, unknown_run
 from tasks.scope.matching import Ask
 from tasks.scope.queries import Asked, Returned
-from tasks.scope.reader import BULK_FROM, OrgReader, flat, value_at
+from tasks.scope.reader import BULK_FROM, Reader, flat, value_at
 from tasks.scope.shape import ObjectShape
 
 JUDGED = ("CreatedDate", "SystemModstamp", "IsDeleted")
@@ -63,7 +63,7 @@ class Found:
 
 
 def rerun(
-    reader: OrgReader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone], until: datetime
+    reader: Reader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone], until: datetime
 ) -> Found:
     """The records that these runs of one query returned. `asks` must not be empty, and all be of `asked`.
 
@@ -82,7 +82,7 @@ def rerun(
 
 
 def _same_meaning(
-    reader: OrgReader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone]
+    reader: Reader, asked: Asked, asks: Sequence[Ask], zones: Mapping[str, Zone]
 ) -> list[tuple[Query, list[Ask]]]:
     """The pinned query and the runs that meant just that: TODAY is another day tomorrow, and elsewhere."""
     query = asked.query if asked.query is not None else Query((), asked.object)
@@ -95,7 +95,7 @@ def _same_meaning(
     return list(parts.values())
 
 
-def _pinned(reader: OrgReader, query: Query, ask: Ask, zone: Zone) -> Query:
+def _pinned(reader: Reader, query: Query, ask: Ask, zone: Zone) -> Query:
     return pin(
         query,
         ask.at,
@@ -106,7 +106,7 @@ def _pinned(reader: OrgReader, query: Query, ask: Ask, zone: Zone) -> Query:
 
 
 def _one(
-    reader: OrgReader,
+    reader: Reader,
     asked: Asked,
     shape: ObjectShape,
     asks: Sequence[Ask],
@@ -128,7 +128,7 @@ def _one(
 
 
 def _read(
-    reader: OrgReader,
+    reader: Reader,
     asked: Asked,
     shape: ObjectShape,
     asks: Sequence[Ask],
@@ -140,7 +140,7 @@ def _read(
     `matched` is False for rows that do not match the filter now but have changed since, and so may have then.
     """
     first = min(ask.at for ask in asks)
-    doubts = _filter_doubts(query, asked)
+    doubts = [*_filter_doubts(query, asked), *reader.doubts(query)]
     query = replace(query, scope=None)
     if any(name.rpartition(".")[2].casefold() in VOLATILE for name in asked.filters):
         query = replace(query, where=None)
@@ -181,17 +181,17 @@ def _ids_only(query: Query, asked: Asked, above: tuple[str, ...]) -> Query:
     return replace(query, fields=tuple(items))
 
 
-def _fetch(reader: OrgReader, query: Query) -> pd.DataFrame:
+def _fetch(reader: Reader, query: Query) -> pd.DataFrame:
     """Rows with a text column for each id, and `children`: the nested records of child queries."""
     soql = render(query)
     return reader.once(soql, lambda: _fetched(reader, query, soql))
 
 
-def _fetched(reader: OrgReader, query: Query, soql: str) -> pd.DataFrame:
+def _fetched(reader: Reader, query: Query, soql: str) -> pd.DataFrame:
     columns = [".".join(item.path) for item in query.fields if isinstance(item, FieldRef)]
     if not any(isinstance(item, SubQuery) for item in query.fields):
         counted = render(replace(query, fields=(Function("COUNT", ()),), order_by=()))
-        if reader.org.count(counted, what="scope count") > BULK_FROM:
+        if reader.size(counted) > BULK_FROM:
             return reader.bulk(soql, columns)
         return flat(reader.query(soql, all_rows=True), columns)
     records = list(reader.query(soql, all_rows=True))
@@ -199,7 +199,7 @@ def _fetched(reader: OrgReader, query: Query, soql: str) -> pd.DataFrame:
     return rows.assign(children=pd.Series(records, dtype="object"))
 
 
-def _is_date(reader: OrgReader, object_name: str, path: Sequence[str]) -> bool:
+def _is_date(reader: Reader, object_name: str, path: Sequence[str]) -> bool:
     shape = reader.shape.get(object_name)
     for step in path[:-1]:
         lookup = shape.parent(step) if shape else None
@@ -244,7 +244,7 @@ def _no_records() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="object") for name in RECORD_COLUMNS})
 
 
-def _records(reader: OrgReader, asked: Asked, judged: Judged) -> pd.DataFrame:
+def _records(reader: Reader, asked: Asked, judged: Judged) -> pd.DataFrame:
     """One line for each record that was shown: the rows themselves, their parents and their children."""
     frames = []
     for returned in asked.returned:
@@ -257,7 +257,7 @@ def _records(reader: OrgReader, asked: Asked, judged: Judged) -> pd.DataFrame:
     return pd.concat(whole, ignore_index=True) if whole else _no_records()
 
 
-def _lines(reader: OrgReader, returned: Returned, rows: pd.DataFrame, ids: pd.Series[str]) -> pd.DataFrame:
+def _lines(reader: Reader, returned: Returned, rows: pd.DataFrame, ids: pd.Series[str]) -> pd.DataFrame:
     shown = rows.assign(record_id=ids)
     shown = shown[shown["record_id"] != ""]
     objects = (
@@ -283,7 +283,7 @@ def _lines(reader: OrgReader, returned: Returned, rows: pd.DataFrame, ids: pd.Se
     )
 
 
-def _children(reader: OrgReader, returned: Returned, rows: pd.DataFrame) -> pd.DataFrame:
+def _children(reader: Reader, returned: Returned, rows: pd.DataFrame) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     path = ".".join((*returned.path, "Id"))
     for record, at, certain, changed in rows[["children", "at", "certain", "changed"]].itertuples(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -82,7 +82,9 @@ def scope(
         on_progress("resolving records to people")
         who = _with_exposed(reader, people, resolved)
     rows = with_people(resolved.records, who)
-    rows = rows.assign(categories=categorise(reader, rows))
+    kinds, unseen = categorise(reader, rows)
+    rows = rows.assign(categories=kinds)
+    resolved = replace(resolved, notes=(*resolved.notes, *unseen))
     salt = salt_of(systems.vault, folder.sub("exposure"))
     write(folder, Table(rows, resolved.runs), who, salt)
     summary = _summary(incident, rows, resolved, calls, logs, attribution, now)

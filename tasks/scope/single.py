@@ -11,7 +11,7 @@ from blocks.errors import LeakResponseError
 from tasks.scope.calls import Call
 from tasks.scope.directory import quoted
 from tasks.scope.judge import Run
-from tasks.scope.reader import OrgReader
+from tasks.scope.reader import Reader
 from tasks.scope.shape import ObjectShape
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -31,7 +31,7 @@ class _Target:
     fields: tuple[str, ...]
 
 
-def read_singles(reader: OrgReader, calls: Iterable[Call]) -> Singles:
+def read_singles(reader: Reader, calls: Iterable[Call]) -> Singles:
     """The records that these calls read, one line for each call."""
     rows: list[dict[str, object]] = []
     runs: list[Run] = []
@@ -84,7 +84,7 @@ def _run(call: Call, targets: list[_Target] | None) -> Run:
     )
 
 
-def _targets(reader: OrgReader, call: Call) -> list[_Target] | None:
+def _targets(reader: Reader, call: Call) -> list[_Target] | None:
     """The records behind an address; None when they cannot be told."""
     shape = reader.shape.get(call.entity)
     if shape is None:
@@ -105,7 +105,7 @@ def _whole(shape: ObjectShape, record_id: str, fields: tuple[str, ...]) -> _Targ
     return _Target(shape.name, record_id, fields or tuple(f.name for f in shape.fields))
 
 
-def _related(reader: OrgReader, shape: ObjectShape, call: Call) -> list[_Target] | None:
+def _related(reader: Reader, shape: ObjectShape, call: Call) -> list[_Target] | None:
     """`/sobjects/Contact/003.../Account` reads the parent, `/sobjects/Account/001.../Contacts` the
     children."""
     (name,) = call.fields

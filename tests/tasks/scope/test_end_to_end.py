@@ -87,6 +87,16 @@ def test_the_kinds_of_data_are_named(attack: Scoped) -> None:
     assert attack.summary.by_category["contact"].upper <= attack.summary.subjects.upper
 
 
+def test_only_those_count_whose_own_text_shows_it(attack: Scoped, twin: Twin) -> None:
+    persons = {p["record_id"]: p["person"] for p in twin.lines("persons") if p["object"] == "Case"}
+    cases = list(twin.org.query("SELECT Id, Description FROM Case", what="test", all_rows=True))
+    told = [case for case in cases if "and the password" in (case["Description"] or "")]
+    wanted = {persons[case["Id"]] for case in told if case["Id"] in persons}
+    assert 0 < len(wanted) < len({persons[case["Id"]] for case in cases if case["Id"] in persons}) / 4
+    assert attack.summary.by_category["credentials"].upper == len(wanted)
+    assert attack.summary.by_category["pan"].upper < attack.summary.by_category["contact"].upper
+
+
 def test_coverage_says_what_was_there_and_what_was_not(attack: Scoped) -> None:
     by_source = {line.source: line for line in attack.summary.coverage}
     for kind in ("RestApi", "BulkApi2", "UniqueQuery", "ApiTotalUsage", "Login"):

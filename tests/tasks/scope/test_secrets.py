@@ -43,6 +43,7 @@ def test_a_key_without_a_secret_is_still_a_suspect_and_the_documented_example_is
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N", Kind.JWT),
         ("my password: Tulip!42", Kind.PASSWORD),
         ("Passwort ist Sommer2026", Kind.PASSWORD),
+        ("My login is a@b.com and the password Sommer8216!, please check", Kind.PASSWORD),
     ],
 )
 def test_found(text: str, kind: Kind) -> None:
@@ -54,6 +55,8 @@ def test_found(text: str, kind: Kind) -> None:
     [
         "I forgot my password and need a new one",
         "the password is wrong",
+        "the password for order 12345AB",
+        "two passwords 2fa",
         "see docs.Anotherlongsentencewithoutspaces",
         "s.theendofthisverylongsentence",
         "order 4f2a9c7e1b8d3f6a5c0e9d8b7a6f5e4d3c2b1a09",
