@@ -1,9 +1,9 @@
-"""Connected apps as the OAuth endpoints know them: keys, flows, certificate, who may use them."""
+"""Connected apps and external client apps as the OAuth endpoints know them: keys, flows, who may use them."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.lab.salesforce.permissions import Access
 from deployments.lab.salesforce.store import Store
@@ -13,7 +13,7 @@ REFRESH, JWT, CLIENT_CREDENTIALS, PASSWORD = "refresh", "jwt", "client_credentia
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One connected app. `flows` names the grant types it allows."""
+    """One app. `flows` names the grant types it allows; `external`: an external client app."""
 
     id: str
     name: str
@@ -25,10 +25,11 @@ class App:
     run_as: str  # user id for client credentials
     admin_approved_only: bool
     blocked: bool
+    external: bool = False
 
 
 class Apps:
-    """All apps by consumer key, read from the ConnectedApplication table's hidden columns."""
+    """All apps by consumer key, read from the hidden columns of their tables."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -56,7 +57,36 @@ class Apps:
             )
             for row in rows
         )
-        self._by_key = {app.consumer_key: app for app in made}
+        by_key = {app.consumer_key: app for app in made}
+        for app, former in self._external():
+            by_key[app.consumer_key] = app
+            if former is not None:
+                by_key.setdefault(former.consumer_key, former)
+        self._by_key = by_key
+
+    def _external(self) -> list[tuple[App, App | None]]:
+        """External client apps, each with its former pair of key and secret while that is still valid."""
+        rows = self._store.read().execute("SELECT * FROM ExternalClientApplication")
+        found: list[tuple[App, App | None]] = []
+        for row in rows:
+            app = App(
+                id=row["Id"],
+                name=row["MasterLabel"],
+                consumer_key=row["ConsumerKey"],
+                consumer_secret=row["ConsumerSecret"],
+                certificate=row["Certificate"] or "",
+                scopes=row["Scopes"] or "api",
+                flows=frozenset((row["Flows"] or REFRESH).split()),
+                run_as=row["RunAsUserId"] or "",
+                admin_approved_only=False,
+                blocked=bool(row["IsBlocked"]),
+                external=True,
+            )
+            former = None
+            if row["StagedState"] == "rotated":
+                former = replace(app, consumer_key=row["StagedKey"], consumer_secret=row["StagedSecret"])
+            found.append((app, former))
+        return found
 
     def by_key(self, consumer_key: str) -> App | None:
         return self._by_key.get(consumer_key)

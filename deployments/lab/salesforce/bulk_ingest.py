@@ -95,7 +95,7 @@ def get(call: Call, job_id: str) -> Reply:
 
 def list_jobs(call: Call) -> Reply:
     """GET /jobs/ingest."""
-    return Reply.json(listing(call, ("V2Ingest",), "ingest"))
+    return Reply.json(listing(call, ("V2Ingest", "Classic"), "ingest"))
 
 
 def delete(call: Call, job_id: str) -> Reply:

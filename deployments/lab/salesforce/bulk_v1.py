@@ -56,9 +56,9 @@ def handle(call: Call, rest: list[str]) -> Reply:
         case ("POST", "job"):
             return _create(call)
         case ("GET", "job", job_id):
-            return _job_info(call, _job(call, job_id))
+            return _job_info(call, _job(call, job_id, own=False))
         case ("POST", "job", job_id):
-            return _set_state(call, _job(call, job_id))
+            return _set_state(call, _job(call, job_id, own=False))
         case ("POST", "job", job_id, "batch"):
             return _add_batch(call, _job(call, job_id))
         case ("GET", "job", job_id, "batch"):
@@ -70,11 +70,13 @@ def handle(call: Call, rest: list[str]) -> Reply:
     raise ApiError(404, "InvalidUrl", f"Destination URL not found: {call.path}")
 
 
-def _job(call: Call, job_id: str) -> Job:
+def _job(call: Call, job_id: str, *, own: bool = True) -> Job:
+    """The job; its rows are for its creator alone, its state for everybody who may use the API."""
     job = call.org.jobs.find(job_id, "Classic")
     if job is None:
         raise ApiError(404, "InvalidJob", f"Invalid job id: {job_id:.40}")
-    own_job(call, job)
+    if own:
+        own_job(call, job)
     return job
 
 

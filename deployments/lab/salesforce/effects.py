@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployments.lab.salesforce import groups
 from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.schema import PERMISSIONS
 from deployments.lab.salesforce.wire import ApiError, Call
@@ -24,7 +25,7 @@ def before_insert(call: Call, name: str, record: dict[str, Any]) -> None:
         case "PermissionSet":
             record |= {"IsCustom": 1, "IsOwnedByProfile": 0, "Type": "Regular"}
         case "PermissionSetGroup":
-            record["Status"] = "Updated"
+            record["Status"] = "Outdated"
         case "User":
             taken = call.org.user_by_name(str(record.get("Username") or ""))
             if taken:
@@ -106,6 +107,8 @@ def _check_assignment(org: Org, record: dict[str, Any]) -> None:
             ["AssigneeId", column],
         )
     record["IsActive"] = 1
+    if column == "PermissionSetGroupId":
+        record["PermissionSetId"] = groups.aggregate_of(org, str(target))
 
 
 def _check_entity_access(org: Org, record: dict[str, Any]) -> None:
@@ -143,6 +146,7 @@ def after(
 ) -> None:
     """Let the change take effect and write it to the audit trail. `verb` is insert, update or delete."""
     org, actor = call.org, call.session.user_id
+    groups.touched(org, name, record_id, old or new)
     match name:
         case "UserLogin":
             _after_login(org, old or {}, new, actor)

@@ -135,7 +135,7 @@ class Org:
             self.permissions.forget(name, user_id)
         if name in ("User", "UserLogin"):
             self.load_users()
-        if name == "ConnectedApplication":
+        if name in ("ConnectedApplication", "ExternalClientApplication"):
             self.apps.reload()
 
     def settled(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.lab.salesforce.schema import OBJECT_PERMISSIONS, PERMISSIONS, Schema, SObject
 from deployments.lab.salesforce.store import Store
@@ -35,6 +35,7 @@ SETUP_WRITERS: dict[str, tuple[str, ...]] = {
     "ApexClass": ("PermissionsAuthorApex",),
     "NamedCredential": ("PermissionsManageNamedCredentials", "PermissionsCustomizeApplication"),
     "SandboxInfo": ("PermissionsCustomizeApplication",),
+    "TransactionSecurityPolicy": ("PermissionsCustomizeApplication",),
 }
 
 # A change to one of these objects changes what users may do.
@@ -189,7 +190,7 @@ class Permissions:
         grants = [self._of_set(db, i) for i in set_ids]
         groups = self._groups(db, user_id)
         for group_id in groups:
-            grants.append(self._of_group(db, group_id))
+            grants.append(self._in_force(db, group_id))
         return Access(user_id, self._schema, grants, set_ids, self._restricted)
 
     def _assigned(self, db: sqlite3.Connection, user_id: str) -> list[str]:
@@ -219,6 +220,20 @@ class Permissions:
                 self._fields(db, set_id, "PermissionsEdit"),
             )
         return self._sets[set_id]
+
+    def _in_force(self, db: sqlite3.Connection, group_id: str) -> SetGrants:
+        """What a group gives since it was last recalculated; computed now when it never was."""
+        members = self._of_group(db, group_id)
+        row = db.execute(
+            "SELECT Id FROM PermissionSet WHERE PermissionSetGroupId=? AND Type='Group'", (group_id,)
+        ).fetchone()
+        if row is None:
+            return members
+        return replace(members, system=self._system(db, "PermissionSet", row[0]))
+
+    def system_of_group(self, group_id: str) -> frozenset[str]:
+        """What a group's permission sets together give now, less what its muting permission sets mute."""
+        return self._of_group(self._store.read(), group_id).system
 
     def _of_group(self, db: sqlite3.Connection, group_id: str) -> SetGrants:
         """The union of a group's permission sets, less what its muting permission sets mute."""

@@ -11,6 +11,8 @@ from deployments.lab.salesforce import (
     bulk_ingest,
     bulk_v1,
     composite,
+    connect_apps,
+    connect_credentials,
     describe,
     oauth,
     querying,
@@ -104,6 +106,40 @@ def find(call: Call, rest: str) -> Route:
             return _jobs(call, more)
         case ["tooling", *more]:
             return _tooling(call, more)
+        case ["apps", "oauth", *more]:
+            return _apps(call, more)
+        case ["named-credentials", "credential"]:
+            return _choose(
+                call,
+                GET=connect_credentials.credential,
+                PUT=connect_credentials.credential,
+                PATCH=connect_credentials.credential,
+            )
+    raise not_found()
+
+
+def _apps(call: Call, parts: list[str]) -> Route:
+    match parts:
+        case ["usage"]:
+            return _choose(call, GET=connect_apps.usage)
+        case ["usage", app_id, "users"]:
+            return _choose(call, GET=partial(connect_apps.users, app_id=app_id))
+        case ["usage", app_id, "tokens"]:
+            return _choose(call, DELETE=partial(connect_apps.delete_tokens, app_id=app_id))
+        case ["usage", app_id, user_id, "tokens"]:
+            return _choose(call, DELETE=partial(connect_apps.delete_tokens, app_id=app_id, user_id=user_id))
+        case ["credentials", app_id]:
+            return _choose(call, GET=partial(connect_apps.credentials, app_id=app_id))
+        case ["credentials", app_id, consumer_id]:
+            return _choose(call, GET=partial(connect_apps.consumer, app_id=app_id, consumer_id=consumer_id))
+        case ["credentials", app_id, consumer_id, "staged"]:
+            handler = partial(connect_apps.staged, app_id=app_id, consumer_id=consumer_id)
+            return _choose(call, GET=handler, POST=handler)
+        case ["credentials", app_id, consumer_id, "staged", staged_id]:
+            one = partial(
+                connect_apps.staged_one, app_id=app_id, consumer_id=consumer_id, staged_id=staged_id
+            )
+            return _choose(call, GET=one, PATCH=one, DELETE=one)
     raise not_found()
 
 

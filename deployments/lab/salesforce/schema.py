@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from deployments.lab.salesforce.schema_access import ACCESS
 from deployments.lab.salesforce.schema_crm import CRM
 from deployments.lab.salesforce.schema_logs import LOGS
 from deployments.lab.salesforce.schema_setup import OBJECT_PERMISSIONS, PERMISSIONS, SETUP
@@ -46,4 +47,4 @@ class Schema:
         return self._by_prefix.get(prefix)
 
 
-SCHEMA = Schema((*CRM, *SETUP, *LOGS, *TOOLING))
+SCHEMA = Schema((*CRM, *SETUP, *ACCESS, *LOGS, *TOOLING))

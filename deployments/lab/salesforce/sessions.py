@@ -146,6 +146,8 @@ class Sessions:
                 self._others[key] = made
             self._delete[made.delete_token] = made
             self._names[made.refresh_token] = self._names[made.delete_token] = f"oauth:{app.name}:{user_id}"
+            if app.external:
+                return made  # OauthToken lists the grants of connected apps alone
             self._new_grants[made.row_id] = {
                 "Id": made.row_id,
                 "AppName": app.name,
@@ -162,6 +164,11 @@ class Sessions:
     def by_refresh_token(self, token: str) -> Grant | None:
         """The living grant of a refresh token."""
         return self._refresh.get(token)
+
+    def grants_of(self, app_id: str) -> list[Grant]:
+        """The living grants of an app, by whatever flow."""
+        with self._lock:
+            return [grant for grant in self._delete.values() if grant.app.id == app_id]
 
     def has_grant(self, app: App, user_id: str) -> bool:
         """Whether the user has approved the app by a refresh-token grant that still lives."""
