@@ -7,7 +7,10 @@ no kind waits for another to finish, unless it says so by `after`.
 from __future__ import annotations
 
 from tasks.contain.aws.access_key import AccessKey
+from tasks.contain.aws.bucket_policy import BucketPolicy
+from tasks.contain.aws.console_login import ConsoleLogin
 from tasks.contain.aws.live_sessions import LiveSessions
+from tasks.contain.aws.role_trust import RoleTrust
 from tasks.contain.kinds import AccessKind
 from tasks.contain.salesforce.bulk_jobs import BulkJobs
 from tasks.contain.salesforce.login import Login
@@ -32,7 +35,10 @@ KINDS: tuple[type[AccessKind], ...] = (
     BlockApp,
     AppSecret,
     AccessKey,
+    RoleTrust,
     LiveSessions,
+    ConsoleLogin,
+    BucketPolicy,
     VaultToken,
     AppRole,
     TokenLeases,

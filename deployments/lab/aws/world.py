@@ -92,9 +92,15 @@ RESPONDER_POLICY: list[Statement] = [
         "Resource": f"arn:aws:secretsmanager:*:{ACCOUNT}:secret:integrations/*",
     },
     {
+        "Sid": "SeeBucketPolicies",
+        "Effect": "Allow",
+        "Action": ["s3:ListAllMyBuckets", "s3:GetBucketPolicy"],
+        "Resource": "*",
+    },
+    {
         "Sid": "BlockOnBuckets",
         "Effect": "Allow",
-        "Action": ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:ListBucket"],
+        "Action": ["s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:ListBucket"],
         "Resource": [f"arn:aws:s3:::{ATTACHMENTS}", f"arn:aws:s3:::{EXPORTS}"],
     },
     {

@@ -6,18 +6,20 @@ Sources: IAM API Reference (GetAccessKeyLastUsed answers the owner of a key), Cl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from blocks.aws import AwsAccount, AwsRefused, aws_errors
 from blocks.errors import Refused
+from tasks.contain.jar import Credentials
 from tasks.contain.world import World
 from tasks.incident import SuspectKind
 
 MISSING = frozenset({"NoSuchEntity", "NoSuchEntityException", "NotFound", "404"})
 GLOBAL_EVENTS = "us-east-1"  # where CloudTrail puts the events of IAM and other global services
+SESSION = "aws-session"  # kind in the jar: JSON with secret_access_key and session_token
 TEMPORARY = "ASIA"  # key ids of temporary credentials begin so; they have no status to set
 
 
@@ -29,8 +31,36 @@ class Aws:
 
     @property
     def iam(self) -> Any:
-        with aws_errors("making an IAM client"):
-            return self._account.client("iam")
+        return self.client("iam")
+
+    def client(self, service: str) -> Any:
+        """A client with the responder's key, in the home region."""
+        with aws_errors(f"making a client for {service}"):
+            return self._account.client(service)
+
+    def arn(self, principal: Mapping[str, str]) -> str:
+        """The ARN of {"user": name} or {"role": name}."""
+        with aws_errors("iam:GetUser or iam:GetRole"):
+            if "user" in principal:
+                return str(self.iam.get_user(UserName=principal["user"])["User"]["Arn"])
+            return str(self.iam.get_role(RoleName=principal["role"])["Role"]["Arn"])
+
+    def simulated(self, principal: Mapping[str, str], action: str, context: Mapping[str, datetime]) -> str:
+        """How AWS would decide on an action: "allowed", "implicitDeny" or "explicitDeny"."""
+        with aws_errors("iam:SimulatePrincipalPolicy"):
+            answer = self.iam.simulate_principal_policy(
+                PolicySourceArn=self.arn(principal),
+                ActionNames=[action],
+                ContextEntries=[
+                    {
+                        "ContextKeyName": name,
+                        "ContextKeyType": "date",
+                        "ContextKeyValues": [value.strftime("%Y-%m-%dT%H:%M:%SZ")],
+                    }
+                    for name, value in context.items()
+                ],
+            )
+        return str(answer["EvaluationResults"][0]["EvalDecision"])
 
     def owner_of_key(self, key_id: str) -> str | None:
         """The IAM user a long-term key belongs to; None when this account has no such key."""
@@ -97,9 +127,10 @@ class Aws:
             if error.code not in MISSING:
                 raise
 
-    def principal_of_session(self, key_id: str) -> dict[str, str] | None:
-        """Who used a temporary key, from CloudTrail in every region the block names; None when unseen."""
-        for region in dict.fromkeys([*self._account.all_regions(), GLOBAL_EVENTS]):
+    def principal_of_session(self, key_id: str, regions: Iterable[str] = ()) -> dict[str, str] | None:
+        """Who used a temporary key, from CloudTrail in every region that the block or the caller names; None
+        when unseen."""
+        for region in dict.fromkeys([*self._account.all_regions(), *regions, GLOBAL_EVENTS]):
             with aws_errors("cloudtrail:LookupEvents"):
                 found = self._account.client("cloudtrail", region).lookup_events(
                     LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": key_id}], MaxResults=5
@@ -123,12 +154,30 @@ class Aws:
             answer = self._account.client("sts").get_caller_identity()
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
-    def refusal_of(self, key_id: str, secret: str) -> str | None:
+    def holder(self, key_id: str, secret: str, token: str) -> dict[str, str] | None:
+        """The user or role of a temporary key in hand, by its own word; None when AWS knows it no more.
+
+        sts:GetCallerIdentity is answered whatever the policies say, also to a session that is denied all.
+        """
+        probe = self._account.client_with(
+            "sts", access_key_id=key_id, secret_access_key=secret, session_token=token
+        )
+        try:
+            with aws_errors("sts:GetCallerIdentity with the found session"):
+                arn = str(probe.get_caller_identity()["Arn"])
+        except AwsRefused:
+            return None
+        kind, *name = arn.split(":", 5)[5].split("/")
+        return {"role": name[0]} if kind == "assumed-role" else {"user": name[-1]}
+
+    def refusal_of(self, key_id: str, secret: str, token: str | None = None) -> str | None:
         """Use a key on an action that policies govern; AWS's error code, or None when it was let in.
 
         sts:GetCallerIdentity would not do: it is answered whatever the policies say.
         """
-        probe = self._account.client_with("s3", access_key_id=key_id, secret_access_key=secret)
+        probe = self._account.client_with(
+            "s3", access_key_id=key_id, secret_access_key=secret, session_token=token
+        )
         try:
             with aws_errors("s3:ListAllMyBuckets with the old key"):
                 probe.list_buckets()
@@ -157,12 +206,23 @@ def principals(world: World) -> list[dict[str, str]]:
     return [p for i, p in enumerate(found) if p not in found[:i]]
 
 
+def sessions_in(jar: Credentials) -> dict[str, tuple[str, str]]:
+    """Temporary keys in hand: key id -> secret and session token. The jar keeps them as one JSON text."""
+    found = {}
+    for key_id, text in jar.of_kind(SESSION).items():
+        held = json.loads(text)
+        found[key_id] = (str(held["secret_access_key"]), str(held["session_token"]))
+    return found
+
+
 def owner(world: World, key_id: str) -> dict[str, str]:
     """The user or role behind a key id, asked once per run."""
 
     def ask() -> dict[str, str]:
         if key_id.startswith(TEMPORARY):
-            principal = world.aws.principal_of_session(key_id)
+            held = sessions_in(world.jar).get(key_id)
+            principal = world.aws.holder(key_id, *held) if held else None
+            principal = principal or world.aws.principal_of_session(key_id, world.plan.policies.regions)
         else:
             name = world.aws.owner_of_key(key_id)
             principal = {"user": name} if name else None

@@ -7,9 +7,10 @@ Source: IAM User Guide, "Disabling permissions for temporary security credential
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
-from tasks.contain.aws.account import principals
+from tasks.contain.aws.account import principals, sessions_in
 from tasks.contain.kinds import AccessKind, Reopened
 from tasks.incident import Access, Proof, System
 
@@ -23,7 +24,13 @@ class LiveSessions(AccessKind):
 
     def observe(self) -> list[Access]:
         return [
-            self.access(next(iter(p.values())), "/".join(*p.items()), principal=p, policy=self._policy())
+            self.access(
+                next(iter(p.values())),
+                "/".join(*p.items()),
+                principal=p,
+                policy=self._policy(),
+                let_in=self._let_in(p),
+            )
             for p in principals(self.world)
             if self.world.aws.inline_policy(p, self._policy()) is None
         ]
@@ -51,12 +58,27 @@ class LiveSessions(AccessKind):
         if not stands:
             return self.recount(False, "The deny policy is not there.")
         instant = stands["Statement"][0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"]
+        held = sessions_in(self.world.jar)
+        if still := self._let_in(access.before["principal"]):
+            return self.attempt(False, f"{len(still)} found sessions still list buckets.")
+        # A session that was never allowed to list buckets proves nothing by being refused now.
+        if tried := [key_id for key_id in access.before.get("let_in") or () if key_id in held]:
+            return self.attempt(True, f"{len(tried)} found sessions were tried on S3 again and refused.")
         return self.recount(True, f"The deny on sessions issued before {instant} reads back as written.")
 
     def reopen(self, access: Access) -> Reopened:
         self.world.aws.delete_inline_policy(access.before["principal"], access.before["policy"])
         gone = self.world.aws.inline_policy(access.before["principal"], access.before["policy"]) is None
         return Reopened(gone, "The deny policy is gone.")
+
+    def _let_in(self, principal: Mapping[str, str]) -> list[str]:
+        """Key ids of the found sessions of this principal that get in now."""
+        aws = self.world.aws
+        return [
+            key_id
+            for key_id, held in sessions_in(self.world.jar).items()
+            if aws.refusal_of(key_id, *held) is None and aws.holder(key_id, *held) == principal
+        ]
 
     def _policy(self) -> str:
         return f"LeakResponse-DenyOldSessions-{self.world.incident.id}"
