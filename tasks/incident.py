@@ -162,6 +162,7 @@ class Access:
 class ProofMethod(StrEnum):
     ATTEMPT = "attempt"  # the old credential was tried and refused
     RECOUNT = "recount"  # the system was asked again and counts zero
+    CONFIRMATION = "confirmation"  # a named person says so, where nothing can be tried or asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ class AccessStatus(StrEnum):
     FAILED = "failed"  # tried, not closed or not proven; the incident stays open
     MANUAL = "manual"  # a person must close it and confirm
     REFUSED = "refused"  # protected by a guard
+    ASKED = "asked"  # open until a person approves closing it
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,17 @@ class ChangeSet:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def closing(self) -> frozenset[str]:
+        """Keys of the accesses that an approval of this change set lets be closed."""
+        closed = (Verdict.CLOSE, Verdict.ASK)
+        return frozenset(change.access.key for change in self.changes if change.verdict in closed)
+
+    @property
+    def asking(self) -> tuple[Change, ...]:
+        """What waits for an approval."""
+        return tuple(change for change in self.changes if change.verdict is Verdict.ASK)
+
     def lines(self) -> list[str]:
         """The change set for a person, ending with its hash."""
         unseen = [f"unseen {reason}" for reason in self.unseen]

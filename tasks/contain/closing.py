@@ -84,10 +84,21 @@ class Closer:
         elif refused := self._guards.refusal(access, kind.who(access)):
             status, why = AccessStatus.REFUSED, refused
         elif asked := self._guards.must_ask(access):
-            status, why = AccessStatus.REFUSED, asked
+            status, why = AccessStatus.ASKED, asked
         else:
             return None
+        if status is AccessStatus.MANUAL or access.key in self._world.confirmations:
+            return self._by_hand(kind, access, status, why)
         return Containment(access, status, None, 0.0, why)
+
+    def _by_hand(self, kind: AccessKind, access: Access, status: AccessStatus, why: str) -> Containment:
+        """What a person closed, or has yet to close."""
+        proof = kind.prove(access)
+        if proof.passed:
+            return Containment(access, AccessStatus.CLOSED, proof, self._seconds(), "Closed by hand.")
+        confirmed = self._world.confirmations.get(access.key)
+        detail = f"Confirmed, but not so: {proof.detail} {why}" if confirmed else why
+        return Containment(access, status, proof, 0.0, detail)
 
     def _once(self, kind: AccessKind, access: Access, tries: int) -> Proof:
         attempt = self._ledger.attempt(Phase.CONTAIN, CLOSE, access.key, **details_of(access))

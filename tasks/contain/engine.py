@@ -8,12 +8,13 @@ again. The ledger is the only memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from blocks.systems import Systems
 from tasks.contain.changes import Change, ChangeSet, Verdict
+from tasks.contain.confirmations import read_confirmations
 from tasks.contain.guards import Guards
 from tasks.contain.history import read_history
 from tasks.contain.jar import Credentials
@@ -38,7 +39,8 @@ def plan_changes(
 ) -> ChangeSet:
     """What `contain` would do now. Changes nothing. Never raises for one system: it is named as unseen."""
     history = read_history(ledger.entries()) if ledger else {}
-    world = World(replace(incident, mode=Mode.PLAN), systems, history=history)
+    confirmed = read_confirmations(ledger.entries()) if ledger else {}
+    world = World(replace(incident, mode=Mode.PLAN), systems, history=history, confirmations=confirmed)
     guards = Guards(world)
     kinds = [kind(world) for system in _systems(world, only) for kind in kinds_of(system)]
     with ThreadPoolExecutor(max(1, len(kinds))) as pool:
@@ -60,6 +62,7 @@ def contain(
     *,
     jar: Credentials | None = None,
     approved: str | None = None,
+    agreed: Collection[str] = (),
     on_progress: Progress | None = None,
     only: System | None = None,
     pace: Pace | None = None,
@@ -67,16 +70,26 @@ def contain(
     """Close every access of the suspects and prove it; what became of each, in order.
 
     Call it again with more suspects, a fuller jar, or after a crash: it does what is new and proves the
-    rest. `approved` is the hash of the change set a person agreed to; it lifts the blast-radius limit and
-    allows forced lease revocation as long as the world still matches. In mode=plan nothing is changed and
-    the accesses come back as PLANNED. Never raises for a failed system: its accesses are FAILED.
+    rest. `approved` is the hash of the change set a person agreed to: while the world still matches it, its
+    accesses are closed without asking and leases may be revoked by force. `agreed` names accesses
+    (`Access.key`) that were agreed to before, whatever else has changed since. In mode=plan nothing is
+    changed and the accesses come back as PLANNED. Never raises for a failed system: its accesses are FAILED.
     """
     if incident.mode is Mode.PLAN:
         return [_planned(change) for change in plan_changes(incident, systems, ledger, only=only).changes]
     pace = pace or Pace()
-    agreed = approved is not None and plan_changes(incident, systems, ledger).hash == approved
-    world = World(incident, systems, jar=jar, history=read_history(ledger.entries()), force=agreed)
-    guards = Guards(world, approved=agreed)
+    agreed = frozenset(agreed)
+    if approved is not None and (changes := plan_changes(incident, systems, ledger)).hash == approved:
+        agreed |= changes.closing
+    world = World(
+        incident,
+        systems,
+        jar=jar,
+        history=read_history(ledger.entries()),
+        confirmations=read_confirmations(ledger.entries()),
+        force=bool(agreed),
+    )
+    guards = Guards(world, agreed=agreed)
     runs = [SystemRun(world, system, ledger, guards, pace, on_progress) for system in _systems(world, only)]
     with ThreadPoolExecutor(max(1, len(runs)), thread_name_prefix="contain") as pool:
         results = list(pool.map(_isolated, runs))
@@ -117,6 +130,10 @@ def _change(kind: AccessKind, access: Access, guards: Guards) -> Change:
 
 
 def _planned(change: Change) -> Containment:
-    statuses = {Verdict.MANUAL: AccessStatus.MANUAL, Verdict.REFUSE: AccessStatus.REFUSED}
+    statuses = {
+        Verdict.MANUAL: AccessStatus.MANUAL,
+        Verdict.REFUSE: AccessStatus.REFUSED,
+        Verdict.ASK: AccessStatus.ASKED,
+    }
     status = statuses.get(change.verdict, AccessStatus.PLANNED)
     return Containment(change.access, status, None, 0.0, change.why or change.action)

@@ -5,7 +5,9 @@ principals; and how much it may close in one system before a person has to agree
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 
+from blocks.plan import system_of
 from tasks.contain.history import size_of
 from tasks.contain.world import World
 from tasks.incident import Access, System
@@ -16,15 +18,15 @@ HOW = "Look at the change set (mode=plan) and run again with its hash as the app
 class Guards:
     """Asked before every close. Thread-safe."""
 
-    def __init__(self, world: World, *, approved: bool = False) -> None:
+    def __init__(self, world: World, *, agreed: Collection[str] = ()) -> None:
         self._world = world
-        self._approved = approved
+        self._agreed = frozenset(agreed)  # keys of accesses that a person agreed to close
         self._lock = threading.Lock()
         self._admitted: dict[System, dict[str, int]] = {}
 
     def refusal(self, access: Access, who: frozenset[str]) -> str | None:
         """Why this access must stay open, or None. Raises Unreachable when own identity cannot be asked."""
-        protected = {**self._planned(), **self._own(access.system)}
+        protected = {**self._planned(access.system), **self._own(access.system)}
         for name in sorted(who):
             if reason := protected.get(name.casefold()):
                 return f"{reason}. Closing it is refused; do it by hand if it really is compromised."
@@ -36,7 +38,7 @@ class Guards:
         plan, size = self._world.plan, size_of(access)
         with self._lock:
             admitted = self._admitted.setdefault(access.system, self._earlier(access.system))
-            if access.key not in admitted and not self._approved:
+            if access.key not in admitted and access.key not in self._agreed:
                 if access.kind in plan.policies.approval.required_for:
                     return f"The plan wants an approval before any {access.kind} is closed. {HOW}"
                 limit = plan.systems[access.system].max_closes
@@ -52,10 +54,14 @@ class Guards:
     def _own(self, system: System) -> dict[str, str]:
         return self._world.once(("own", system), lambda: _own_names(self._world, system))
 
-    def _planned(self) -> dict[str, str]:
+    def _planned(self, system: System) -> dict[str, str]:
         policies = self._world.plan.policies
-        names = {p.identifier.casefold(): "The plan protects it" for p in policies.protected}
-        if policies.break_glass_admin:
+        names = {
+            p.identifier.casefold(): "The plan protects it"
+            for p in policies.protected
+            if system_of(p.kind) == system
+        }
+        if policies.break_glass_admin and system is System.SALESFORCE:
             names[policies.break_glass_admin.casefold()] = "It is the break-glass admin"
         return names
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from blocks.errors import Refused
@@ -79,15 +79,28 @@ class AccessKind(ABC):
 
 
 class ManualKind(AccessKind):
-    """An access that no API can close: it stays open until a person confirms."""
+    """An access that no API can close: it stays open until it is proven shut or a named person confirms."""
 
     manual = True
+    due_hours: ClassVar[float] = 1.0  # after the declaration; shown to the owner, and called out when past
 
     def close(self, access: Access) -> None:
         raise Refused(f"{access.key} has no API.", self.instructions(access))
 
     def prove(self, access: Access) -> Proof:
-        return self.recount(False, "Nobody has confirmed this manual step yet.")
+        """What can be tried or asked decides; where nothing can, a person's confirmation does."""
+        if checked := self.check(access):
+            return checked
+        confirmed = self.world.confirmations.get(access.key)
+        return confirmed.proof if confirmed else self.recount(False, "Nobody has confirmed this step yet.")
+
+    def check(self, access: Access) -> Proof | None:
+        """Try or ask whether it is shut; None when neither can be done."""
+        return None
+
+    def due(self) -> datetime:
+        """When this step must be done."""
+        return self.world.incident.declared_at + timedelta(hours=self.due_hours)
 
     def reopen(self, access: Access) -> Reopened:
-        return Reopened(False, f"Reverse by hand: {self.instructions(access)}")
+        return Reopened(False, f"It was done by hand and is reversed by hand. Done was: {self.action}.")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from blocks.plan import Plan
 from blocks.systems import Systems
-from tasks.contain.history import Past
+from tasks.contain.confirmations import Confirmation
+from tasks.contain.history import Past, Replacement
 from tasks.contain.jar import Credentials
 from tasks.incident import Access, Incident, Mode, SuspectKind, System
 
@@ -52,6 +53,8 @@ class World:
         *,
         jar: Credentials | None = None,
         history: Mapping[str, Past] | None = None,
+        replaced: Mapping[str, Replacement] | None = None,
+        confirmations: Mapping[str, Confirmation] | None = None,
         force: bool = False,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -59,6 +62,8 @@ class World:
         self.systems = systems
         self.jar = jar if jar is not None else Credentials()
         self.history = dict(history or {})
+        self.replaced = dict(replaced or {})  # credentials of our own issue are no suspects
+        self.confirmations = dict(confirmations or {})
         self.force = force  # disruptive last resorts were approved
         self.now = now
         self._kept: dict[Hashable, object] = {}

@@ -26,6 +26,7 @@ from tasks.report.timeline import Line, timeline
 ORDER = (
     AccessStatus.FAILED,
     AccessStatus.OPEN,
+    AccessStatus.ASKED,
     AccessStatus.MANUAL,
     AccessStatus.REFUSED,
     AccessStatus.PLANNED,
@@ -34,6 +35,7 @@ ORDER = (
 TONES = {
     AccessStatus.FAILED: "bad",
     AccessStatus.OPEN: "bad",
+    AccessStatus.ASKED: "bad",
     AccessStatus.MANUAL: "warn",
     AccessStatus.REFUSED: "warn",
     AccessStatus.PLANNED: "calm",
@@ -42,6 +44,7 @@ TONES = {
 LABELS = {
     AccessStatus.FAILED: "still open",
     AccessStatus.OPEN: "open",
+    AccessStatus.ASKED: "open, waits for approval",
     AccessStatus.MANUAL: "needs a person",
     AccessStatus.REFUSED: "protected, left open",
     AccessStatus.PLANNED: "would be closed",
@@ -153,7 +156,8 @@ def headline_of(incident: Incident, containment: list[Containment] | None) -> He
     if containment is None:
         return Headline("bad", "Containment has not run.", "Every access of the suspects counts as open.")
     of = {status: [c for c in containment if c.status is status] for status in AccessStatus}
-    closed, still = len(of[AccessStatus.CLOSED]), len(of[AccessStatus.FAILED]) + len(of[AccessStatus.OPEN])
+    closed = len(of[AccessStatus.CLOSED])
+    still = sum(len(of[s]) for s in (AccessStatus.FAILED, AccessStatus.OPEN, AccessStatus.ASKED))
     if incident.mode is Mode.PLAN:
         planned = plural(len(of[AccessStatus.PLANNED]), "access", "accesses")
         return Headline("calm", f"Plan only: nothing was changed. {planned} would be closed.", "")

@@ -202,9 +202,9 @@ def test_over_the_limit_it_stops_and_asks_and_the_approved_hash_lets_it_go_on(
     shown = plan_changes(suspect, systems)
 
     asked = contain(suspect, systems, ledger)
-    assert sorted(c.status for c in asked) == [AccessStatus.CLOSED, AccessStatus.REFUSED]
+    assert sorted(c.status for c in asked) == [AccessStatus.ASKED, AccessStatus.CLOSED]
     stale = contain(suspect, systems, ledger, approved=shown.hash)
-    assert sorted(c.status for c in stale) == [AccessStatus.CLOSED, AccessStatus.REFUSED]
+    assert sorted(c.status for c in stale) == [AccessStatus.ASKED, AccessStatus.CLOSED]
 
     agreed = plan_changes(suspect, systems, ledger)
     assert agreed.hash != shown.hash
