@@ -15,6 +15,7 @@ from tasks.incident import Access, Phase, System
 
 CLOSE = "close"
 REOPEN = "reopen"
+ISSUE = "issue"  # of phase REMEDIATE: a replacement credential, which containment must leave alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,29 @@ class Past:
     closed: bool  # the last finished attempt was "ok"
     seconds: float  # as recorded when it was proven closed
     open_attempts: tuple[str, ...] = ()  # ATTEMPTs without a RESULT: a crash came between
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A credential that this incident issued in place of a closed one."""
+
+    ref: str  # key id, or accessor of a secret id
+    principal: str  # IAM user, or AppRole
+    at: datetime  # what the principal's logins yield from then on is its owner's
+
+
+def read_replaced(entries: Iterable[Mapping[str, Any]]) -> dict[str, Replacement]:
+    """The replacements issued so far, by reference. One that a crash cut off is not among them."""
+    begun: dict[str, tuple[str, datetime]] = {}
+    found = {}
+    for entry in entries:
+        if entry["phase"] != Phase.REMEDIATE or entry["action"] != ISSUE:
+            continue
+        if entry["kind"] == "ATTEMPT":
+            begun[entry["id"]] = (entry["details"]["principal"], datetime.fromisoformat(entry["at"]))
+        elif entry["kind"] == "RESULT" and (ref := entry["details"].get("ref")):
+            found[ref] = Replacement(ref, *begun[entry["id"]])
+    return found
 
 
 def size_of(access: Access) -> int:
