@@ -16,7 +16,7 @@ from blocks.systems import Systems
 from tasks.contain.changes import Change, ChangeSet, Verdict
 from tasks.contain.confirmations import read_confirmations
 from tasks.contain.guards import Guards
-from tasks.contain.history import read_history
+from tasks.contain.history import read_history, read_replaced
 from tasks.contain.jar import Credentials
 from tasks.contain.kinds import AccessKind
 from tasks.contain.pace import Pace, shown
@@ -40,7 +40,13 @@ def plan_changes(
     """What `contain` would do now. Changes nothing. Never raises for one system: it is named as unseen."""
     history = read_history(ledger.entries()) if ledger else {}
     confirmed = read_confirmations(ledger.entries()) if ledger else {}
-    world = World(replace(incident, mode=Mode.PLAN), systems, history=history, confirmations=confirmed)
+    world = World(
+        replace(incident, mode=Mode.PLAN),
+        systems,
+        history=history,
+        replaced=read_replaced(ledger.entries()) if ledger else {},
+        confirmations=confirmed,
+    )
     guards = Guards(world)
     kinds = [kind(world) for system in _systems(world, only) for kind in kinds_of(system)]
     with ThreadPoolExecutor(max(1, len(kinds))) as pool:
@@ -86,6 +92,7 @@ def contain(
         systems,
         jar=jar,
         history=read_history(ledger.entries()),
+        replaced=read_replaced(ledger.entries()),
         confirmations=read_confirmations(ledger.entries()),
         force=bool(agreed),
     )
