@@ -23,6 +23,7 @@ from tasks.incident import (
 from tasks.notify.answers import answer_all, vendor_answers, with_stored_answers
 from tasks.notify.channel import Channel
 from tasks.notify.duties import duties, in_order
+from tasks.notify.facts import Facts
 from tasks.notify.history import history, record_duties, standings
 from tasks.notify.known import known_facts
 from tasks.notify.messages import Status
@@ -62,11 +63,16 @@ def compute(incident: Incident, plan: Plan, folder: IncidentFolder) -> list[Duty
 
     The law is that of the day on which the organisation became aware.
     """
-    scope = folder.read(folder.scope, ScopeSummary)
-    facts = known_facts(incident, plan.facts(), scope).with_answers(clocks_started(folder, all_rules()))
-    facts = with_stored_answers(folder, facts)
+    facts = facts_of(incident, plan, folder)
     contracts = vendor_duties(incident, plan, facts, vendor_answers(folder))
     return in_order([*duties(facts, incident.aware_at.date()), *contracts])
+
+
+def facts_of(incident: Incident, plan: Plan, folder: IncidentFolder) -> Facts:
+    """All facts: the plan's, scope's, the clocks that notices started, and the answers, which win."""
+    scope = folder.read(folder.scope, ScopeSummary)
+    facts = known_facts(incident, plan.facts(), scope).with_answers(clocks_started(folder, all_rules()))
+    return with_stored_answers(folder, facts)
 
 
 def current_status(

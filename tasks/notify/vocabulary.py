@@ -25,6 +25,7 @@ class Vocabulary:
     units: frozenset[str]
     clock_starts: Mapping[str, str]
     data_categories: frozenset[str]
+    data_category_texts: Mapping[str, str]
     encryption_states: frozenset[str]
     risk_levels: frozenset[str]
     fact_schema: Mapping[str, str]
@@ -59,6 +60,7 @@ def vocabulary() -> Vocabulary:
         units=frozenset(words["units"]),
         clock_starts=words["clock_starts"],
         data_categories=frozenset(words["data_categories"]),
+        data_category_texts=words["data_categories"],
         encryption_states=frozenset(words["encryption_states"]),
         risk_levels=frozenset(words["risk_levels"]),
         fact_schema=data["fact_schema"],

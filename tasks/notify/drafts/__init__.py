@@ -1,0 +1,1 @@
+"""Drafts that could be sent: figures from scope, measures from containment, and every gap in plain sight."""
