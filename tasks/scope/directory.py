@@ -4,6 +4,7 @@ date."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from blocks.errors import LeakResponseError
 from tasks.incident import Incident, SuspectKind
@@ -35,22 +36,26 @@ def _ids(reader: Reader, object_name: str, field: str, values: Sequence[str]) ->
             yield str(row["Id"])
 
 
-def zones_of(reader: Reader, users: Iterable[str]) -> dict[str, Zone]:
-    """How each of these users reads dates, by the user id as given; UTC for those that cannot be read."""
+def zones_of(reader: Reader, users: Iterable[str], default: Zone | None = None) -> dict[str, Zone]:
+    """How each of these users reads dates, by the user id as given; `default` where that cannot be read."""
+    users, default = list(users), default or Zone()
     wanted = {user[:15]: user for user in users if user}
+    unknown = dict.fromkeys(users, default)
     if not wanted:
-        return {}
-    month = 1
-    try:
+        return unknown
+    month = default.fiscal_year_start_month
+    with suppress(LeakResponseError):
         for row in reader.query("SELECT FiscalYearStartMonth FROM Organization"):
             month = int(row.get("FiscalYearStartMonth") or 1)
-        names: dict[str, str] = {}
+    names: dict[str, str] = {}
+    try:
         for chunk in _chunks(sorted(wanted.values())):
             soql = f"SELECT Id, TimeZoneSidKey FROM User WHERE Id IN ({quoted(chunk)})"  # noqa: S608 - SOQL, quoted
-            names |= {str(row["Id"])[:15]: str(row["TimeZoneSidKey"]) for row in reader.query(soql)}
+            names |= {str(row["Id"])[:15]: str(row["TimeZoneSidKey"] or "") for row in reader.query(soql)}
     except LeakResponseError:
-        return {}
-    return {user: Zone(names.get(short, "UTC"), month) for short, user in wanted.items()}
+        return unknown
+    known = {user: Zone(names[short], month) for short, user in wanted.items() if names.get(short)}
+    return {**unknown, **known}
 
 
 def quoted(values: Iterable[str]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -36,6 +38,17 @@ WANTED: dict[str, tuple[str, ...]] = {
 _ALL = ("EVENT_TYPE",)
 _CALLER = ("REQUEST_ID", "USER_ID")
 _NO_CALLER = frozenset({"UniqueQuery"})  # documented without: it joins by session and login key alone
+# Where an event log object calls a column otherwise than the file does.
+_OBJECT_NAMES = {
+    "REQUEST_IDENTIFIER": "REQUEST_ID",
+    "USER": "USER_ID",
+    "SOURCE_IP_ADDRESS": "SOURCE_IP",
+    "CLIENT_IP_ADDRESS": "CLIENT_IP",
+    "USERNAME": "USER_NAME",
+    "CONNECTED_APP": "CONNECTED_APP_ID",
+}
+# Columns that together tell one event from another, so that the others need not be the same.
+_TELLING = frozenset({"TIMESTAMP_DERIVED", "REQUEST_ID"})
 _FIELD_LIMIT = 16 * 1024 * 1024  # SOQL text may have 100,000 characters; the csv module stops at 131,072
 
 
@@ -48,30 +61,84 @@ class LogRead:
 
 
 def read_log(path: Path) -> LogRead:
-    """Read one CSV file, plain or gzipped. Raises OSError when the file cannot be opened."""
+    """Read one CSV file, plain or gzipped, or a Parquet file. Raises OSError when it cannot be opened.
+
+    Column names become those of EventLogFile, also where the file was exported from an event log object.
+    """
+    events, problems = read_table(path)
+    events = events.set_axis(
+        _unique([column_name(name) for name in events.columns], problems), axis="columns"
+    )
+    if len(events.columns):
+        problems.extend(_missing(events))
+    return LogRead(events, tuple(f"{path.name}: {problem}." for problem in problems))
+
+
+def column_name(name: str) -> str:
+    """`SessionKey` of an event log object is `SESSION_KEY` in a file."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).replace(" ", "_").upper()
+    return _OBJECT_NAMES.get(spaced, spaced)
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of a CSV (plain or gzipped, separated by comma, semicolon or tab) or Parquet file as text, by
+    the header's names; and what was wrong with it. Raises OSError when the file cannot be opened."""
     problems: list[str] = []
-    text = _text(path.read_bytes(), problems)
+    data = path.read_bytes()
+    if data[:4] == b"PAR1":
+        return _parquet(data, problems)
+    text = _text(data, problems)
     csv.field_size_limit(min(sys.maxsize, _FIELD_LIMIT))
-    rows = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip().upper() for name in next(rows, [])]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    header = [name.strip() for name in next(rows, [])]
     if not header or header == [""]:
-        return LogRead(pd.DataFrame(), (f"{path.name}: empty, not even a header.",))
+        return pd.DataFrame(), ["empty, not even a header"]
     names = _unique(header, problems)
     good, short, last_short = [], 0, False
     for row in rows:
+        if not row:
+            continue
         last_short = len(row) != len(names)
         if not last_short:
             good.append(row)
-        elif row:
+        else:
             short += 1
-    if last_short and short:
+    if last_short:
         short -= 1
         problems.append("the last line is cut off and was left out")
+    elif good and _open_quote(text):
+        problems.append("the last line is cut off inside quotes: its last value may be incomplete")
     if short:
         problems.append(f"{short} lines do not fit the header and were left out")
-    events = pd.DataFrame(good, columns=names, dtype="str")
-    problems.extend(_missing(events))
-    return LogRead(events, tuple(f"{path.name}: {problem}." for problem in problems))
+    return pd.DataFrame(good, columns=names, dtype="str"), problems
+
+
+def _parquet(data: bytes, problems: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    try:
+        frame = pd.read_parquet(io.BytesIO(data))
+    except (OSError, ValueError) as error:
+        return pd.DataFrame(), [*problems, f"the Parquet data is damaged ({type(error).__name__})"]
+    return pd.DataFrame({str(name): _as_text(frame[name]) for name in frame.columns}), problems
+
+
+def _as_text(values: pd.Series[Any]) -> pd.Series[str]:
+    if pd.api.types.is_datetime64_any_dtype(values):
+        instants = pd.to_datetime(values, utc=True).dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return instants.fillna("").astype("str")
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype("object").where(values.notna(), "").astype("str")
+
+
+def _delimiter(text: str) -> str:
+    """The separator of the header line: spreadsheets write semicolons or tabs in half of the world."""
+    header = text.partition("\n")[0]
+    return max(",;\t|", key=header.count)
+
+
+def _open_quote(text: str) -> bool:
+    """Whether the text ends inside quotes: an even number of them closes every one."""
+    return text.count('"') % 2 == 1
 
 
 def _text(data: bytes, problems: list[str]) -> str:
@@ -147,14 +214,23 @@ def instants(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     TIMESTAMP_DERIVED is ISO 8601, TIMESTAMP is `yyyyMMddHHmmss.SSS` in GMT.
     """
     derived = pd.to_datetime(column(events, "TIMESTAMP_DERIVED"), utc=True, errors="coerce", format="ISO8601")
-    compact = pd.to_datetime(column(events, "TIMESTAMP"), utc=True, errors="coerce", format="%Y%m%d%H%M%S.%f")
-    return derived.fillna(compact)
+    plain = column(events, "TIMESTAMP", "EVENT_DATE")
+    compact = pd.to_datetime(plain, utc=True, errors="coerce", format="%Y%m%d%H%M%S.%f")
+    other = pd.to_datetime(plain, utc=True, errors="coerce", format="ISO8601")
+    return derived.fillna(compact).fillna(other.where(plain.str.contains("-", regex=False)))
 
 
 def join_logs(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of several files of one event type, each row once: an hourly and a daily file overlap."""
-    frames = [part for part in parts if not part.empty]
+    """Rows of several files of one event type, each row once: an hourly and a daily file overlap.
+
+    Of files with different columns, rows that agree in all columns that both have are one event; the fuller
+    row is kept.
+    """
+    frames = sorted((part for part in parts if not part.empty), key=lambda part: -len(part.columns))
     if not frames:
         return pd.DataFrame()
+    shared = [name for name in frames[0].columns if all(name in part.columns for part in frames)]
     joined = pd.concat(frames, ignore_index=True).fillna("")
-    return joined.drop_duplicates(ignore_index=True)
+    if len(shared) == len(joined.columns) or not _TELLING.issubset(shared):
+        return joined.drop_duplicates(ignore_index=True)
+    return joined.drop_duplicates(ignore_index=True).drop_duplicates(shared, ignore_index=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,11 @@ class OrgShape:
         self._names = names
         self._known: dict[str, ObjectShape | None] = {}
         self._lock = threading.Lock()
+
+    def preset(self, shapes: Iterable[ObjectShape]) -> None:
+        """Shapes that need not be described."""
+        with self._lock:
+            self._known |= {shape.name.casefold(): shape for shape in shapes}
 
     def get(self, name: str) -> ObjectShape | None:
         key = name.casefold()
