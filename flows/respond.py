@@ -38,9 +38,9 @@ def respond(
     window_end: datetime | None = None,
     mode: Mode = Mode.CONTAIN,
     plan: str = "default",
-    commander: str | None = None,
+    commander: str = "",
     answers: dict[str, Any] | None = None,
-    incident_id: str | None = None,
+    incident_id: str = "",
     log_wait_s: float = 60,
 ) -> State[Any]:
     """Preserve evidence, cut and prove every access, scope the leak, start the legal clocks, seal the record.
@@ -72,7 +72,7 @@ def respond(
         window_end=window_end,
         plan=plan,
         mode=mode,
-        commander=commander,
+        commander=commander or None,
     )
     for warning in warnings:
         get_run_logger().warning("preflight: %s", warning)

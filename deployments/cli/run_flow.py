@@ -51,7 +51,7 @@ def run_response(request: Request, lab: Path | None, on_progress: Progress) -> O
             window_end=request.window.end,
             mode=request.mode,
             plan=request.plan,
-            commander=request.commander,
+            commander=request.commander or "",
             answers=dict(request.answers) or None,
             incident_id=incident_id,
             log_wait_s=request.log_wait_s,
