@@ -1,7 +1,8 @@
-"""What a click or a command does: answer, approve, reject, confirm a step, take a reminder. Safe to repeat."""
+"""What a click or a command does: answer, approve, confirm a step, take a reminder. Safe to repeat."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,11 @@ class LeftStep:
     about: str
     owner: str
     instructions: str
+
+    @property
+    def id(self) -> str:
+        """What buttons and commands call it: a reference may be a key id, which stays out of Slack."""
+        return hashlib.sha256(self.about.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +94,18 @@ def give_answer(case: Case, fact: str, value: object, person: Role, at: datetime
     return f"Answered: {shown}, by {person.name} ({person.key})."
 
 
-def confirm_step(case: Case, about: str, person: Role, at: datetime) -> str:
+def confirm_step(case: Case, step_id: str, person: Role, at: datetime) -> str:
     """Record that a manual step is done; its owner, their deputy or the commander may say so."""
     with locked(case.folder):
-        step = next(
-            (s for s in read_all(case.folder, steps_file(case.folder), LeftStep) if s.about == about), None
-        )
+        steps = read_all(case.folder, steps_file(case.folder), LeftStep)
+        step = next((one for one in steps if step_id in (one.id, one.about)), None)
         if step is None:
-            raise BadInput(f"There is no step {about!r}.", "It may have been done in the meantime.")
+            raise BadInput(f"There is no step {step_id!r}.", "It may have been done in the meantime.")
         if not (
             may_act_for(person.key, step.owner, case.plan) or may_act_for(person.key, COMMANDER, case.plan)
         ):
             raise BadInput(f"{person.key} may not confirm this step.", f"It is {step.owner}'s.")
+        about = step.about
         done = read_all(case.folder, steps_done_file(case.folder), StepDone)
         earlier = next((one for one in done if one.about == about), None)
         if earlier is not None:

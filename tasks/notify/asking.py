@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from tasks.incident import Duty, DutyStatus
@@ -35,10 +34,10 @@ def ask_people(case: Case, outlet: Outlet) -> list[str]:
         outlet.post(key, text, THREAD, blocks, (draft.role,))
     for step in left_steps(case.folder):
         if step.kind == "manual":
-            key = f"step-{hashlib.sha256(step.about.encode()).hexdigest()[:16]}"
+            key = f"step-{step.id}"
             text = f"*Manual step*: `{_masked_ref(step.about)}`"
             outlet.post(
-                key, text, "remediate", step_blocks(case.incident.id, key, step.about, text), (step.owner,)
+                key, text, "remediate", step_blocks(case.incident.id, key, step.id, text), (step.owner,)
             )
     return outlet.problems
 

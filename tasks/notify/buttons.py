@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from blocks.errors import BadInput
+from tasks.incident import INCIDENT_ID
 from tasks.notify.facts import choices
 from tasks.notify.messages import Blocks
 from tasks.notify.vendors import is_vendor_fact
@@ -44,9 +45,12 @@ class Click:
         """Raises BadInput for a value that is not one of ours."""
         try:
             data = json.loads(text)
-            return cls(str(data["i"]), Kind(data["k"]), str(data["a"]), data["v"], str(data["m"]))
+            click = cls(str(data["i"]), Kind(data["k"]), str(data["a"]), data["v"], str(data["m"]))
         except (ValueError, KeyError, TypeError):
             raise BadInput("The button says nothing that is understood.", "Use a newer message.") from None
+        if not INCIDENT_ID.fullmatch(click.incident):  # it names a folder
+            raise BadInput("The button names no incident.", "Use a newer message.")
+        return click
 
 
 def question_key(fact: str) -> str:

@@ -176,11 +176,12 @@ class Channel:
         if message.key in self.state.posted:
             return
         thread_ts = self.state.threads.get(message.thread) if message.thread else None
-        text = " ".join([*(self._mention(role) for role in message.to), message.text])
+        mentions = " ".join(self._mention(role) for role in message.to)
+        text = f"{mentions} {message.text}".strip()
         ts = self._find(message.key, message.tried_at, thread_ts) if message.tried_at else None
         if ts is None:
             self._outbox.mark_tried(message.key, now())
-            ts = self._send(message.key, text, message.blocks, thread_ts)
+            ts = self._send(message.key, text, _addressed(message.blocks, mentions), thread_ts)
         changes: dict[str, Any] = {"posted": (*self.state.posted, message.key)}
         if message.blocks:
             changes["messages"] = {**self.state.messages, message.key: ts}
@@ -303,6 +304,13 @@ class Channel:
 def now() -> datetime:
     """When a post was tried: only ever compared with Slack's own clock."""
     return datetime.now(UTC)
+
+
+def _addressed(blocks: Blocks | None, mentions: str) -> Blocks | None:
+    """Blocks hide the text, so whom they are for must stand in them."""
+    if not blocks or not mentions:
+        return blocks
+    return [{"type": "context", "elements": [{"type": "mrkdwn", "text": mentions}]}, *blocks]
 
 
 def _pages(ask: Callable[[str], Any]) -> Iterator[Any]:

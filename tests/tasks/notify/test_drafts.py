@@ -245,7 +245,10 @@ def test_who_approves_what(world: World) -> None:
     assert approver_of("VENDOR-CHATWISE-ANSWER", world.plan) == "integration_engineer"
 
 
-NASTY = "# Title\n\nText with **bold**, <script>alert(1)</script> & [TO BE COMPLETED: cause]\n\n- one\n- two\x07\n"
+NASTY = (
+    "# Title\n\nText with **bold**, <script>alert(1)</script> & [TO BE COMPLETED: cause]\n\n"
+    "- one\n- two\x07\n"
+)
 
 
 def test_html_escapes_and_marks_gaps() -> None:
