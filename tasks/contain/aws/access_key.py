@@ -12,7 +12,8 @@ ACTIVE, INACTIVE = "Active", "Inactive"
 
 
 class AccessKey(AccessKind):
-    """Keys named by id (the owner is looked up) and every active key of a suspect user."""
+    """Keys named by id (the owner is looked up) and every active key of a suspect user, but for those that
+    this incident has issued in place of a closed one."""
 
     system = System.AWS
     name = "access-key"
@@ -26,7 +27,9 @@ class AccessKey(AccessKind):
             if not key_id.startswith(TEMPORARY)
         ]
         for user in self.world.named(SuspectKind.AWS_USER):
-            suspects += [(user, key_id) for key_id in self.world.aws.keys_of(user)]
+            suspects += [
+                (user, key_id) for key_id in self.world.aws.keys_of(user) if key_id not in self.world.replaced
+            ]
         found = []
         for user, key_id in dict.fromkeys(suspects):
             status = self.world.aws.keys_of(user).get(key_id, "deleted")

@@ -16,57 +16,50 @@ import psycopg
 from blocks.errors import Unreachable
 from tasks.contain.fan_out import fan_out
 from tasks.contain.kinds import AccessKind, Reopened
-from tasks.contain.vault.token import VaultToken, describe
-from tasks.incident import Access, Proof, SuspectKind, System
+from tasks.contain.vault.entity import EntityTokens
+from tasks.contain.vault.holders import alive, holders
+from tasks.incident import Access, Proof, System
 
 WIDTH = 8
 BACKGROUND_S = 3.0  # how long Vault gets to end a revoked token's leases by itself
 
 
 class TokenLeases(AccessKind):
-    """One access per suspect token, over the paths that the token's policies let it lease from."""
+    """One access per suspect token, AppRole or entity, over the paths its policies let it lease from."""
 
     system = System.VAULT
     name = "vault-leases"
-    action = "end the credentials that Vault issued to the token"
+    action = "end the credentials that Vault issued to it"
     reversible = False
-    after = ("vault-token",)
+    after = ("vault-token", "approle", EntityTokens.name)
 
     def observe(self) -> list[Access]:
         found = []
-        for accessor in self.world.named(SuspectKind.VAULT_ACCESSOR):
-            token = self.world.vault.token(accessor)
-            name, policies = self._recorded(accessor) if token is None else describe(accessor, token)
-            if prefixes := self.world.vault.lease_prefixes(policies):
-                access = self.access(name, accessor, prefixes=prefixes)
-                if token is not None or self.world.unproven(access) or self._lingering(access):
+        for holder in holders(self.world):
+            if prefixes := self.world.vault.lease_prefixes(list(holder.policies)):
+                access = self.access(holder.name, holder.lease_ref, prefixes=prefixes)
+                if self.world.unproven(access) or self._alive(access) or self._lingering(access):
                     found.append(access)
         return found
 
-    def _recorded(self, accessor: str) -> tuple[str, list[str]]:
-        """Name and policies of the token, as recorded when it was still alive."""
-        for access in self.world.past(self.system, VaultToken.name):
-            if access.ref == accessor:
-                return access.principal, list(access.before.get("policies") or [])
-        return accessor, []
-
     def close(self, access: Access) -> None:
-        """Raises Unreachable while the token lives, or with the number of leases that would not go."""
-        if self.world.vault.token(access.ref) is not None:
+        """Raises Unreachable while its tokens live, or with the number of leases that would not go."""
+        if self._alive(access):
             raise Unreachable(
                 "The token that owns the leases is not revoked yet.", "It is tried again after it."
             )
         deadline = time.monotonic() + BACKGROUND_S
         while (left := self._lingering(access)) and time.monotonic() < deadline:
             failed = fan_out(self.world.vault.revoke_lease, left, WIDTH)
-            if failed and not self.world.force:
+            if failed:
                 time.sleep(0.2)
-        if left and self.world.force:
+        if left and self.world.force and len(left) <= len(self.world.jar.of_kind("postgres")):
             fan_out(self.world.vault.force_lease, left, WIDTH)
         elif left:
             raise Unreachable(
                 f"{len(left)} leases would not end (first: {left[0].rpartition('/')[0]}).",
-                "Is the database behind Vault up? Forcing makes Vault forget them and needs an approval.",
+                "Is the database behind Vault up? Drop the logins there. Forcing makes Vault forget leases: "
+                "it needs an approval, and the logins in hand, because only they can show what still works.",
             )
 
     def prove(self, access: Access) -> Proof:
@@ -80,11 +73,16 @@ class TokenLeases(AccessKind):
             )
         others = len(self._standing(access)) - left
         note = f" {others} leases of other tokens under the same paths stay." if others > 0 else ""
-        forced = " Forced: Vault forgot them, no login was there to try." if self.world.force else ""
-        return self.recount(left == 0, f"{left} of the token's leases are left.{note}{forced}")
+        return self.recount(left == 0, f"{left} of its leases are left.{note}")
 
     def reopen(self, access: Access) -> Reopened:
         return Reopened(False, "Ended leases cannot come back: the integration asks Vault for new ones.")
+
+    def who(self, access: Access) -> frozenset[str]:
+        return super().who(access) | {access.ref.rpartition("/")[2]}
+
+    def _alive(self, access: Access) -> bool:
+        return alive(self.world, access.ref)
 
     def _standing(self, access: Access) -> list[str]:
         """Leases of any token under the paths this one could lease from."""
@@ -104,10 +102,10 @@ class TokenLeases(AccessKind):
         return lease is not None and int(lease.get("ttl") or 0) <= 0
 
     def _still_logging_in(self) -> int:
-        return sum(_logs_in(dsn) for dsn in self.world.jar.of_kind("postgres").values())
+        return sum(logs_in(dsn) for dsn in self.world.jar.of_kind("postgres").values())
 
 
-def _logs_in(dsn: str) -> bool:
+def logs_in(dsn: str) -> bool:
     """Whether PostgreSQL lets the old login in. Raises Unreachable when the server does not answer at all."""
     try:
         psycopg.connect(dsn, connect_timeout=5).close()

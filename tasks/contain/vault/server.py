@@ -8,13 +8,16 @@ exactly those.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from blocks.vault import VaultRefused, VaultServer, vault_errors
 
 T = TypeVar("T")
-_POLICY_PATH = re.compile(r'^\s*path\s+"([^"]+)"', re.MULTILINE)
+_RULE = re.compile(r'^\s*path\s+"([^"]+)"\s*\{([^}]*)\}', re.MULTILINE)
+_CAPABILITIES = re.compile(r"capabilities\s*=\s*\[([^\]]*)\]")
+ROOT = "root"  # the policy that grants everything and has no rules
 LOOKUP = "auth/token/lookup-accessor"
 # Engines that hand out no leases: what a token may read there is not a credential made for it.
 _LEASELESS = frozenset({"kv", "generic", "transit", "cubbyhole", "system", "identity", "totp"})
@@ -41,6 +44,13 @@ class Vault:
         with vault_errors("sys/capabilities-self"):
             granted = self._client().sys.get_capabilities(paths=[LOOKUP])["data"][LOOKUP]
         return bool({"update", "root"} & set(granted))
+
+    def live_tokens(self) -> dict[str, Mapping[str, Any]]:
+        """Every live token by its accessor; one that ends meanwhile is left out."""
+        accessors = self.accessors()
+        with ThreadPoolExecutor(8) as pool:
+            tokens = list(pool.map(self.token, accessors))
+        return {a: token for a, token in zip(accessors, tokens, strict=True) if token is not None}
 
     def revoke_token(self, accessor: str) -> None:
         """Revoke with all children; a token that is already gone is fine."""
@@ -88,36 +98,104 @@ class Vault:
             "auth/approle/role/.../secret-id-accessor/destroy",
         )
 
-    def tokens_of_role(self, role: str) -> list[str]:
-        """Accessors of the live tokens that came from logins of this AppRole."""
-        found = []
-        for accessor in self.accessors():
-            token = self.token(accessor)
-            if token and (token.get("meta") or {}).get("role_name") == role:
-                found.append(accessor)
-        return found
+    def role_policies(self, role: str) -> list[str] | None:
+        """The policies of the tokens that the role's logins yield; None when there is no such role."""
+        found = _or_none(
+            lambda: self._client().auth.approle.read_role(role, mount_point=self._mount)["data"],
+            "auth/approle/role/...",
+        )
+        return None if found is None else list(found["token_policies"] or [])
+
+    def tokens_of_role(self, role: str) -> dict[str, Mapping[str, Any]]:
+        """Live tokens, by accessor, that came from logins of this AppRole."""
+        return {
+            accessor: token
+            for accessor, token in self.live_tokens().items()
+            if (token.get("meta") or {}).get("role_name") == role
+        }
+
+    def logs_in(self, role_id: str, secret_id: str) -> bool:
+        """Whether an AppRole login still works; the token it yields is revoked at once."""
+        try:
+            with vault_errors("AppRole login with the old secret id"):
+                client = self._server.client_with("")
+                answer = client.auth.approle.login(
+                    role_id, secret_id, use_token=False, mount_point=self._mount
+                )
+        except VaultRefused:
+            return False
+        with vault_errors("auth/token/revoke-self of the login just tried"):
+            self._server.client_with(answer["auth"]["client_token"]).auth.token.revoke_self()
+        return True
+
+    # --- identities ---
+
+    def entity(self, name_or_id: str) -> Mapping[str, Any] | None:
+        """The entity of that id or name; None when there is none."""
+        identity = self._client().secrets.identity
+        by_id = _or_none(lambda: identity.read_entity(name_or_id)["data"], "identity/entity/id")
+        return by_id or _or_none(
+            lambda: identity.read_entity_by_name(name_or_id)["data"], "identity/entity/name"
+        )
+
+    def set_entity(self, entity_id: str, *, disabled: bool) -> None:
+        """A disabled entity's logins are refused and its tokens cannot be used; they are not revoked."""
+        with vault_errors("identity/entity/id"):
+            self._client().write(f"identity/entity/id/{entity_id}", disabled=disabled)
+
+    def tokens_of_entity(self, entity_id: str) -> dict[str, Mapping[str, Any]]:
+        """Live tokens of an entity, by accessor."""
+        return {a: t for a, t in self.live_tokens().items() if t.get("entity_id") == entity_id}
+
+    # --- database engine ---
+
+    def names(self, path: str) -> list[str]:
+        """What a LIST of the path answers; nothing when there is nothing."""
+        # hvac answers None to the 404 that an empty list is.
+        found = _or_none(lambda: self._client().list(path), f"list {path}")
+        return list(found["data"]["keys"]) if found else []
+
+    def static_role(self, mount: str, role: str) -> Mapping[str, Any] | None:
+        """A static role: `username`, `last_vault_rotation`; never its password."""
+        found = _or_none(lambda: self._client().read(f"{mount}static-roles/{role}"), "static-roles")
+        return found["data"] if found else None
+
+    def connection_user(self, mount: str, name: str) -> str | None:
+        """The database user of Vault's own login."""
+        found = _or_none(lambda: self._client().read(f"{mount}config/{name}"), "config")
+        return str(found["data"]["connection_details"].get("username")) if found else None
+
+    def rotate(self, mount: str, what: str, name: str) -> None:
+        """Give a static role (`rotate-role`) or a connection's own login (`rotate-root`) a new password."""
+        with vault_errors(f"{mount}{what}"):
+            self._client().write(f"{mount}{what}/{name}")
 
     # --- leases ---
 
     def lease_prefixes(self, policies: list[str]) -> list[str]:
         """Where a token with these policies may have leases, as prefixes for `leases`."""
-        mounts = self._mounts()
+        mounts = self.mounts()
         prefixes: dict[str, None] = {}
         for policy in policies:
-            if policy == "root":
+            if policy == ROOT:
                 return [mount for mount, kind in mounts.items() if kind not in _LEASELESS]
-            rules = str((self._policy(policy) or {}).get("policy") or "")
-            for path in _POLICY_PATH.findall(rules):
+            for path in self.rules(policy):
                 prefix = re.split(r"[*+]", path)[0]
                 engine = next((kind for mount, kind in mounts.items() if prefix.startswith(mount)), "")
                 if not prefix.startswith(_NOT_LEASED) and engine not in _LEASELESS:
                     prefixes[prefix] = None
         return list(prefixes)
 
-    def _policy(self, name: str) -> Mapping[str, Any] | None:
-        return _or_none(lambda: self._client().sys.read_acl_policy(name)["data"], "sys/policies/acl")
+    def rules(self, policy: str) -> dict[str, frozenset[str]]:
+        """Paths of an ACL policy with the capabilities on each; empty when there is none."""
+        found = _or_none(lambda: self._client().sys.read_acl_policy(policy)["data"], "sys/policies/acl")
+        return read_rules(str((found or {}).get("policy") or ""))
 
-    def _mounts(self) -> dict[str, str]:
+    def may(self, policies: Iterable[str], path: str, capability: str) -> bool:
+        """Whether a token with these policies may do this to the path."""
+        return any(policy == ROOT or capability in granted(self.rules(policy), path) for policy in policies)
+
+    def mounts(self) -> dict[str, str]:
         """Path of each secrets engine -> its type."""
         with vault_errors("sys/mounts"):
             answer = self._client().sys.list_mounted_secrets_engines()["data"]
@@ -165,3 +243,31 @@ def _or_none(call: Callable[[], T], what: str) -> T | None:
         if error.status in (400, 404):
             return None
         raise
+
+
+def read_rules(text: str) -> dict[str, frozenset[str]]:
+    """The rules of an ACL policy in HCL: path pattern -> capabilities."""
+    return {
+        path: frozenset(re.findall(r'"([^"]+)"', "".join(_CAPABILITIES.findall(body))))
+        for path, body in _RULE.findall(text)
+    }
+
+
+def granted(rules: Mapping[str, frozenset[str]], path: str) -> frozenset[str]:
+    """What the rule that Vault gives precedence grants on a path: the one with the longest fixed beginning.
+
+    `+` stands for one segment, a final `*` for any rest.
+    Source: Vault documentation, Policies, "Policy syntax".
+    """
+    matching = [pattern for pattern in rules if _matches(pattern, path)]
+    best = max(
+        matching, key=lambda p: (len(re.split(r"[*+]", p)[0]), not p.endswith("*"), len(p)), default=""
+    )
+    found = rules.get(best, frozenset())
+    return frozenset() if "deny" in found else found
+
+
+def _matches(pattern: str, path: str) -> bool:
+    fixed = pattern.removesuffix("*")
+    expression = "".join("[^/]+" if part == "+" else re.escape(part) for part in re.split(r"(\+)", fixed))
+    return re.fullmatch(expression + (".*" if fixed != pattern else ""), path) is not None
