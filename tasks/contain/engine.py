@@ -20,6 +20,7 @@ from tasks.contain.history import read_history, read_replaced
 from tasks.contain.jar import Credentials
 from tasks.contain.kinds import AccessKind
 from tasks.contain.pace import Pace, shown
+from tasks.contain.planted import close_planted
 from tasks.contain.registry import kinds_of
 from tasks.contain.system_run import Progress, SystemRun, unobserved
 from tasks.contain.world import World
@@ -100,7 +101,11 @@ def contain(
     runs = [SystemRun(world, system, ledger, guards, pace, on_progress) for system in _systems(world, only)]
     with ThreadPoolExecutor(max(1, len(runs)), thread_name_prefix="contain") as pool:
         results = list(pool.map(_isolated, runs))
-    return [containment for result in results for containment in result]
+    found = {one.access.key: one for result in results for one in result}
+    for run in runs:
+        if run.system is System.SALESFORCE:
+            found |= close_planted(run, ledger, guards, pace, on_progress)
+    return list(found.values())
 
 
 def _isolated(run: SystemRun) -> Iterable[Containment]:

@@ -12,36 +12,28 @@ from tasks.contain.aws.console_login import ConsoleLogin
 from tasks.contain.aws.live_sessions import LiveSessions
 from tasks.contain.aws.role_trust import RoleTrust
 from tasks.contain.kinds import AccessKind
-from tasks.contain.salesforce.bulk_jobs import BulkJobs
-from tasks.contain.salesforce.login import Login
-from tasks.contain.salesforce.manual import AppSecret, BlockApp
-from tasks.contain.salesforce.oauth_grants import AppGrants, UserGrants
-from tasks.contain.salesforce.permissions import AppAccess, PermissionLockdown
-from tasks.contain.salesforce.sessions import AppSessions, UserSessions
+from tasks.contain.salesforce.registered import SALESFORCE_KINDS
 from tasks.contain.vault.approle import AppRole
+from tasks.contain.vault.database import DatabaseRoot, StaticRole
+from tasks.contain.vault.entity import EntityTokens, VaultEntity
 from tasks.contain.vault.leases import TokenLeases
 from tasks.contain.vault.token import VaultToken
 from tasks.incident import System
 
 KINDS: tuple[type[AccessKind], ...] = (
-    BulkJobs,
-    AppGrants,
-    UserGrants,
-    UserSessions,
-    AppSessions,
-    Login,
-    PermissionLockdown,
-    AppAccess,
-    BlockApp,
-    AppSecret,
+    *SALESFORCE_KINDS,
     AccessKey,
     RoleTrust,
     LiveSessions,
     ConsoleLogin,
     BucketPolicy,
+    VaultEntity,
     VaultToken,
     AppRole,
+    EntityTokens,
     TokenLeases,
+    StaticRole,
+    DatabaseRoot,
 )
 
 

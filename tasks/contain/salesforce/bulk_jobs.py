@@ -1,9 +1,9 @@
-"""Access kind `bulk-job`: running Bulk 2.0 jobs that a suspect may have started. Aborted, never deleted.
+"""Access kind `bulk-job`: running bulk jobs that a suspect may have started. Aborted, never deleted.
 
-Deleting a job removes its data and its trace (Bulk API 2.0, "Delete a Query Job"); aborting keeps both.
-A job belongs to the suspects when a suspect user created it, or when its creator holds a grant of a suspect
-app or logged in through it within the incident's window.
-Jobs of the older Bulk API (jobType Classic) are seen and end with their session; they are not aborted here.
+Deleting a job removes its data and its trace (Bulk API 2.0, "Delete a Query Job"); aborting keeps both. A
+job belongs to the suspects when a suspect user created it, or when its creator holds a grant of a suspect
+app or logged in through it within the incident's window. Jobs of the older Bulk API (jobType Classic) are
+listed with the others and aborted at their own address.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tasks.contain.salesforce.principals import suspect_apps, suspect_users
 from tasks.incident import Access, Proof, System
 
 # The list of query jobs may name jobs of every type; the type says where a job is asked and aborted.
-FAMILY = {"V2Query": "query", "V2Ingest": "ingest"}
+FAMILY = {"V2Query": "query", "V2Ingest": "ingest", "Classic": "classic"}
+LISTS = ("query", "ingest")
 RUNNING = frozenset({"Open", "UploadComplete", "InProgress"})
 
 
@@ -43,7 +44,11 @@ class BulkJobs(AccessKind):
 
     def close(self, access: Access) -> None:
         try:
-            self.world.salesforce.abort_job(access.ref)
+            family, _, job_id = access.ref.partition("/")
+            if family == "classic":
+                self.world.salesforce.abort_classic(job_id)
+            else:
+                self.world.salesforce.abort_job(access.ref)
         except SalesforceRefused:
             if self._state(access) in RUNNING:  # else it ended by itself in between
                 raise
@@ -57,10 +62,10 @@ class BulkJobs(AccessKind):
 
     def _running(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         seen: set[str] = set()
-        for listed in FAMILY.values():
+        for listed in LISTS:
             for job in self.world.salesforce.jobs(listed):
                 family = FAMILY.get(str(job.get("jobType")), listed)
-                if job.get("state") in RUNNING and job["id"] not in seen and job.get("jobType") != "Classic":
+                if job.get("state") in RUNNING and job["id"] not in seen:
                     seen.add(job["id"])
                     yield family, job
 
@@ -80,7 +85,10 @@ class BulkJobs(AccessKind):
         return {"state": job["state"], "object": job.get("object"), "created": job.get("createdDate")}
 
     def _state(self, access: Access) -> str:
+        family, _, job_id = access.ref.partition("/")
+        org = self.world.salesforce
         try:
-            return str(self.world.salesforce.job(access.ref)["state"])
+            job = org.classic_job(job_id) if family == "classic" else org.job(access.ref)
+            return str(job["state"])
         except Gone:
             return "deleted"

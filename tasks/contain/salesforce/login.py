@@ -1,6 +1,8 @@
-"""Access kind `login`: a suspect user's ability to log in, taken by freezing (UserLogin.IsFrozen).
+"""Access kinds `login` (a suspect user's ability to log in, taken by freezing) and `user` (the user
+itself, deactivated only where the plan says so).
 
-Freezing is reversible and works where deactivation is blocked. Source: Object Reference, UserLogin.
+Freezing (UserLogin.IsFrozen) is reversible and works where deactivation is blocked, for example for a
+user in a hierarchy field. Source: Object Reference, UserLogin and User.
 """
 
 from __future__ import annotations
@@ -56,3 +58,36 @@ class Login(AccessKind):
 
     def _set(self, access: Access, *, frozen: bool) -> None:
         self.world.salesforce.update("UserLogin", self._row(access)["Id"], {"IsFrozen": frozen})
+
+
+class Deactivation(AccessKind):
+    """The suspect user itself. Last of all: an inactive user cannot be given anything back."""
+
+    system = System.SALESFORCE
+    name = "user"
+    action = "deactivate the user"
+    after = ("login", "sessions", "permission-set", "permission-group")
+
+    def observe(self) -> list[Access]:
+        if not self.world.plan.policies.deactivate_users:
+            return []
+        users = {user.id: user for user in suspect_users(self.world)}
+        if not users:
+            return []
+        rows = self.world.salesforce.rows("Id", "User", f"IsActive = true AND {one_of('Id', users)}")
+        return [self.access(users[row["Id"]].username, row["Id"], active=True) for row in rows]
+
+    def close(self, access: Access) -> None:
+        self.world.salesforce.update("User", access.ref, {"IsActive": False})
+
+    def prove(self, access: Access) -> Proof:
+        active = self._active(access)
+        return self.recount(not active, f"User.IsActive reads {str(active).lower()}.")
+
+    def reopen(self, access: Access) -> Reopened:
+        self.world.salesforce.update("User", access.ref, {"IsActive": True})
+        return Reopened(self._active(access), "The user is active again.")
+
+    def _active(self, access: Access) -> bool:
+        where = f"Id = {quote(access.ref)} AND IsActive = true"
+        return bool(self.world.salesforce.count("User", where))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocks.errors import Refused
-from blocks.salesforce.errors import SalesforceRefused
+from blocks.salesforce.errors import SalesforceRefused, response_codes
 from blocks.salesforce.org import SalesforceOrg
 from blocks.salesforce.org_check import granted_permissions
 from tasks.contain.fan_out import fan_out
@@ -156,6 +156,50 @@ class Org:
             failed.update(dict.fromkeys(chunk, type(error).__name__))
         return failed
 
+    def api(self, method: str, path: str, body: Mapping[str, Any] | None = None, **params: str) -> Any:
+        """Any other resource below the API version; raises Gone when there is no such thing."""
+        return self._gone_on_404(method, path, body, params or None)
+
+    def pages(self, path: str, key: str) -> Iterator[Mapping[str, Any]]:
+        """The items of a Connect REST API collection, page by page."""
+        while path:
+            page = self.api("GET", path)
+            yield from page.get(key) or ()
+            path = page.get("nextPageUrl") or ""
+
+    def answer_to(self, form: Mapping[str, str]) -> tuple[int, tuple[str, ...]]:
+        """What the token endpoint says to a login form, tried once: HTTP status and error codes."""
+        response = self._block.try_login(form)
+        return response.status_code, response_codes(response)
+
+    @property
+    def own_key(self) -> str:
+        """The consumer key of the responder's own app."""
+        return self._block.consumer_key
+
+    def classic_job(self, job_id: str) -> Mapping[str, Any]:
+        """A job of the older Bulk API; raises Gone when there is none."""
+        job: Mapping[str, Any] = self._classic("GET", job_id)
+        return job
+
+    def abort_classic(self, job_id: str) -> None:
+        """Abort a job of the older Bulk API; one that is gone is fine."""
+        with suppress(Gone):
+            self._classic("POST", job_id, {"state": "Aborted"})
+
+    def _classic(self, method: str, job_id: str, body: Mapping[str, Any] | None = None) -> Any:
+        # This API asks for the session in a header of its own (Bulk API Developer Guide, "Sessions").
+        headers = {"X-SFDC-Session": self._block.tokens.current().value, "Accept": "application/json"}
+        path = f"/services/async/{self._block.api_version}/job/{job_id}"
+        try:
+            return self._block.call(
+                method, path, what=f"{method} classic job", idempotent=True, headers=headers, json=body
+            ).json()
+        except SalesforceRefused as error:
+            if error.status == 404:
+                raise Gone(error.problem, "Nothing to do.") from None
+            raise
+
     def revoke(self, token: str) -> None:
         """Revoke a token; one that is already gone is fine."""
         self._block.revoke(token)
@@ -178,9 +222,17 @@ class Org:
         with suppress(Gone):
             self._gone_on_404("PATCH", f"jobs/{ref}", {"state": "Aborted"})
 
-    def _gone_on_404(self, method: str, path: str, values: Mapping[str, Any] | None = None) -> Any:
+    def _gone_on_404(
+        self,
+        method: str,
+        path: str,
+        values: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
         try:
-            return self._block.rest(method, path, json=None if values is None else dict(values))
+            return self._block.rest(
+                method, path, json=None if values is None else dict(values), params=params
+            )
         except SalesforceRefused as error:
             if error.status == 404 or GONE.intersection(error.codes):
                 raise Gone(error.problem, "Nothing to do.") from None

@@ -7,42 +7,20 @@ Source: Object Reference, PermissionSetAssignment and SetupEntityAccess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from tasks.contain.kinds import AccessKind, Reopened
+from tasks.contain.salesforce.groups import dangerous_permissions, suspects_groups
 from tasks.contain.salesforce.org import one_of, quote
 from tasks.contain.salesforce.principals import suspect_apps, suspect_users
 from tasks.incident import Access, Proof, System
 
 
-class PermissionLockdown(AccessKind):
-    """Assignments of permission sets and groups that carry one of the plan's dangerous permissions."""
+class Assignments(AccessKind):
+    """What kinds share that take assignments of permission sets and groups away."""
 
     system = System.SALESFORCE
-    name = "permission-set"
-    action = "take the permission set away from the user"
-
-    def observe(self) -> list[Access]:
-        users = {user.id: user for user in suspect_users(self.world)}
-        dangerous = self._dangerous() if users else []
-        if not dangerous:
-            return []
-        found: dict[str, Access] = {}
-        for row in self._assignments(users, dangerous):
-            given = row["PermissionSetGroupId"] or row["PermissionSetId"]
-            access = self.access(
-                users[row["AssigneeId"]].username,
-                f"{row['AssigneeId']}:{given}",
-                assignee=row["AssigneeId"],
-                given=given,
-                group=bool(row["PermissionSetGroupId"]),
-                permission_set=row["PermissionSet"]["Label"],
-                expiration=row["ExpirationDate"],
-                carries=[name for name in dangerous if row["PermissionSet"].get(name)],
-            )
-            found.setdefault(access.key, access)
-        return list(found.values())
 
     def close(self, access: Access) -> None:
         for row in self._rows(access):
@@ -62,19 +40,22 @@ class PermissionLockdown(AccessKind):
             self.world.salesforce.insert("PermissionSetAssignment", values)
         return Reopened(bool(self._rows(access)), "The assignment is back with its expiration.")
 
-    def _dangerous(self) -> list[str]:
-        """The plan's list, cut to the permissions this org has (they vary by org)."""
-        known = self.world.salesforce.fields("PermissionSet")
-        return [name for name in self.world.plan.policies.dangerous_permissions if name in known]
+    def _select(self, where: str, more: str = "") -> Iterator[dict[str, Any]]:
+        fields = "Id, AssigneeId, Assignee.Username, PermissionSetId, PermissionSetGroupId, ExpirationDate"
+        fields += f", PermissionSet.Label{more}"
+        return self.world.salesforce.rows(fields, "PermissionSetAssignment", where)
 
-    def _assignments(self, users: Iterable[str], dangerous: list[str]) -> Iterator[dict[str, Any]]:
-        shown = ", ".join(f"PermissionSet.{name}" for name in dangerous)
-        carries = " OR ".join(f"PermissionSet.{name} = true" for name in dangerous)
-        fields = "Id, AssigneeId, PermissionSetId, PermissionSetGroupId, ExpirationDate, PermissionSet.Label"
-        return self.world.salesforce.rows(
-            f"{fields}, {shown}",
-            "PermissionSetAssignment",
-            f"{one_of('AssigneeId', users)} AND PermissionSet.IsOwnedByProfile = false AND ({carries})",
+    def _access(self, row: dict[str, Any], username: str, **before: object) -> Access:
+        given = row["PermissionSetGroupId"] or row["PermissionSetId"]
+        return self.access(
+            username,
+            f"{row['AssigneeId']}:{given}",
+            assignee=row["AssigneeId"],
+            given=given,
+            group=bool(row["PermissionSetGroupId"]),
+            permission_set=(row["PermissionSet"] or {}).get("Label"),
+            expiration=row["ExpirationDate"],
+            **before,
         )
 
     def _rows(self, access: Access) -> list[dict[str, Any]]:
@@ -82,6 +63,31 @@ class PermissionLockdown(AccessKind):
         who, given = quote(access.before["assignee"]), quote(access.before["given"])
         where = f"AssigneeId = {who} AND {column} = {given}"
         return list(self.world.salesforce.rows("Id", "PermissionSetAssignment", where))
+
+
+class PermissionLockdown(Assignments):
+    """Assignments of permission sets and groups that carry one of the plan's dangerous permissions. In a
+    group that suspects alone hold the permissions are muted instead (kind `permission-group`)."""
+
+    name = "permission-set"
+    action = "take the permission set away from the user"
+
+    def observe(self) -> list[Access]:
+        users = {user.id: user.username for user in suspect_users(self.world)}
+        dangerous = dangerous_permissions(self.world, "PermissionSet") if users else []
+        if not dangerous:
+            return []
+        muted = suspects_groups(self.world)
+        carries = " OR ".join(f"PermissionSet.{name} = true" for name in dangerous)
+        where = f"{one_of('AssigneeId', users)} AND PermissionSet.IsOwnedByProfile = false AND ({carries})"
+        shown = "".join(f", PermissionSet.{name}" for name in dangerous)
+        found: dict[str, Access] = {}
+        for row in self._select(where, shown):
+            if row["PermissionSetGroupId"] not in muted:
+                held = [name for name in dangerous if row["PermissionSet"].get(name)]
+                access = self._access(row, users[row["AssigneeId"]], carries=held)
+                found.setdefault(access.key, access)
+        return list(found.values())
 
 
 class AppAccess(AccessKind):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blocks.errors import Refused
+from blocks.salesforce.errors import SalesforceRefused
 from tasks.contain.salesforce.org import quote
 from tasks.contain.world import World
 from tasks.incident import SuspectKind
@@ -40,6 +41,35 @@ def integration_users(world: World, app: str) -> tuple[SfUser, ...]:
     return world.once(("sf-integration-users", app), lambda: _planned(world, app) or _api_only(world, app))
 
 
+@dataclass(frozen=True, slots=True)
+class ExternalApp:
+    """An external client app; connected apps are known by their label alone."""
+
+    id: str
+    label: str
+
+
+def external_apps(world: World) -> tuple[ExternalApp, ...]:
+    """All external client apps of the org; none where the org does not know the object."""
+
+    def ask() -> tuple[ExternalApp, ...]:
+        try:
+            rows = list(world.salesforce.rows("Id, MasterLabel", "ExternalClientApplication", "Id != null"))
+        except SalesforceRefused as error:
+            if "INVALID_TYPE" in error.codes:
+                return ()
+            raise
+        return tuple(ExternalApp(row["Id"], row["MasterLabel"]) for row in rows)
+
+    return world.once("sf-external-apps", ask)
+
+
+def suspect_external_apps(world: World) -> tuple[ExternalApp, ...]:
+    """The suspect apps that are external client apps."""
+    labels = set(suspect_apps(world))
+    return tuple(app for app in external_apps(world) if app.label in labels)
+
+
 def owner_of(world: World, app: str) -> str:
     """The role that looks after an app by the plan."""
     return world.plan.owner_of(SuspectKind.CONNECTED_APP, app).key
@@ -49,7 +79,8 @@ def _known_app(world: World, label: str) -> str:
     def ask() -> str:
         org, name = world.salesforce, quote(label)
         if (
-            org.count("ConnectedApplication", f"Name = {name}")
+            any(app.label == label for app in external_apps(world))
+            or org.count("ConnectedApplication", f"Name = {name}")
             or org.count("OauthToken", f"AppName = {name}")
             or org.count("LoginHistory", f"Application = {name}")
         ):
