@@ -222,7 +222,8 @@ def _comparable(left: pd.Series[str], value: ast.Value) -> tuple[npt.NDArray[Any
             read = pd.to_datetime(left, utc=True, errors="coerce", format="ISO8601")
             if (read.isna() & (left != "")).any():
                 raise Unknown("a date in the files cannot be read")
-            return read.to_numpy(), pd.Timestamp(instant).tz_convert("UTC").tz_localize(None).to_datetime64()
+            naive = read.dt.tz_localize(None).to_numpy()
+            return naive, pd.Timestamp(instant).tz_convert("UTC").tz_localize(None).to_datetime64()
     raise Unknown(f"a {type(value).__name__} cannot be compared in files")
 
 

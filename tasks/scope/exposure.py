@@ -25,6 +25,7 @@ SUBJECTS = "subjects.parquet"
 RUNS = "runs.parquet"
 JOINS = "joins.parquet"
 KEYS = "subject_keys.parquet"
+SALT = "salt.json"  # which salt the keys were hashed with, not the salt
 COLUMNS = (
     "object", "record_id", "fields", "query", "at", "credential", "certain", "changed", "reason", "subject",
     "residence", "categories",
@@ -153,6 +154,7 @@ def write(folder: IncidentFolder, table: Table, people: People, salt: Salt) -> N
     out = folder.sub("exposure")
     names = subject_names(people, salt)
     rows = table.rows.assign(subject=table.rows["person"].map(names).fillna(""))
+    folder.write(out / SALT, {"id": salt.id, "kept_in": salt.kept_in})
     _write(out / EXPOSURES, rows[list(COLUMNS)])
     affected = rows[rows["person"] != NOBODY]
     subjects = affected.groupby("subject", as_index=False).agg(

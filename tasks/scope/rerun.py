@@ -44,7 +44,7 @@ JUDGED = ("CreatedDate", "SystemModstamp", "IsDeleted")
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """How the user who asked reads a date."""
+    """How the user who asked reads a date; without a name nobody knows."""
 
     name: str = "UTC"
     fiscal_year_start_month: int = 1
@@ -90,7 +90,9 @@ def _same_meaning(
         return [(_pinned(reader, query, asks[0], Zone()), list(asks))]
     parts: dict[str, tuple[Query, list[Ask]]] = {}
     for ask in asks:
-        pinned = _pinned(reader, query, ask, zones.get(ask.user, Zone()))
+        zone = zones.get(ask.user, Zone())
+        # A day in an unknown zone may begin half a day sooner or later: read without the condition.
+        pinned = _pinned(reader, query, ask, zone) if zone.name else replace(query, where=None)
         parts.setdefault(render(pinned), (pinned, []))[1].append(ask)
     return list(parts.values())
 
@@ -141,6 +143,8 @@ def _read(
     """
     first = min(ask.at for ask in asks)
     doubts = [*_filter_doubts(query, asked), *reader.doubts(query)]
+    if query.where is None and asked.query is not None and asked.query.where is not None:
+        doubts.append("the user's time zone is not known, so its dates cannot be told; read without filter")
     query = replace(query, scope=None)
     if any(name.rpartition(".")[2].casefold() in VOLATILE for name in asked.filters):
         query = replace(query, where=None)

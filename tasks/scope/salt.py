@@ -19,12 +19,18 @@ from blocks.vault import VaultServer, vault_errors
 
 PATH = "leak-response/scope"
 FIELD = "subject_salt"
+FILE = "salt"
 
 
 @dataclass(frozen=True, slots=True)
 class Salt:
     value: bytes = field(repr=False)
     kept_in: str
+
+    @property
+    def id(self) -> str:
+        """Tells one salt from another without telling the salt."""
+        return hashlib.sha256(b"salt id " + self.value).hexdigest()[:16]
 
     def subject(self, key: str) -> str:
         """The hashed key of a data subject."""
@@ -37,7 +43,12 @@ def salt_of(vault: VaultServer, folder: Path) -> Salt:
         with vault_errors("the salt for data subjects"):
             return Salt(bytes.fromhex(_from_vault(vault)), f"Vault {vault.kv_mount}/{PATH}")
     except (LeakResponseError, ValueError):
-        return Salt(_from_folder(folder / "salt"), "the incident folder (Vault could not keep it)")
+        return salt_in(folder)
+
+
+def salt_in(folder: Path) -> Salt:
+    """The salt kept in the incident's own folder, made there if missing."""
+    return Salt(_from_folder(folder / FILE), "the incident folder (Vault could not keep it)")
 
 
 def _from_vault(vault: VaultServer) -> str:

@@ -1,0 +1,110 @@
+"""Event logs from a folder that nobody prepared: any names, hourly and daily mixed, the same file twice.
+
+Each file is taken for what it holds. What cannot be used is named; nothing in a file ends the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.incident import Window
+from tasks.scope.local import files_in
+from tasks.scope.logs import column, join_logs, read_log
+from tasks.scope.sources import TYPES, Logs, coverage_of
+
+# Columns by which an event type is known where neither the rows nor the name tell it.
+_TELLTALE: dict[str, frozenset[str]] = {
+    "UniqueQuery": frozenset({"QUERY_IDENTIFIER"}),
+    "BulkApi2": frozenset({"JOB_ID", "OPERATION_TYPE", "JOB_STATUS"}),
+    "RestApi": frozenset({"URI", "METHOD", "ROWS_PROCESSED"}),
+    "ApiTotalUsage": frozenset({"API_FAMILY", "API_RESOURCE"}),
+    "Login": frozenset({"LOGIN_STATUS", "LOGIN_TYPE"}),
+    "Report": frozenset({"REPORT_ID", "ROW_COUNT"}),
+    "ReportExport": frozenset({"REPORT_DESCRIPTION"}),
+}
+_TIMES = ("TIMESTAMP", "TIMESTAMP_DERIVED", "EVENT_DATE")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLogs:
+    """The events, and what else the folder told: app and user ids by the names the logs give them."""
+
+    logs: Logs
+    apps: Mapping[str, frozenset[str]]  # connected app name -> ids
+    users: Mapping[str, frozenset[str]]  # username in lower case -> ids
+
+
+def read_logs(folder: Path, window: Window, now: datetime) -> LocalLogs:
+    """All event logs below a folder, each event once."""
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for path in files_in(folder):
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            if content in seen:
+                problems.append(f"{path.name}: the same as {seen[content]}; read once.")
+                continue
+            seen[content] = path.name
+            log = read_log(path)
+        except OSError as error:
+            problems.append(f"{path.name}: cannot be read ({type(error).__name__}).")
+            continue
+        problems.extend(log.problems)
+        found = list(_by_type(path.name, log.events))
+        if not found and not log.events.empty:
+            problems.append(f"{path.name}: is not an event log that scoping reads; left out.")
+        for kind, events in found:
+            parts[kind].append(events)
+    joined = {kind: join_logs(frames) for kind, frames in parts.items()}
+    for kind, frames in parts.items():
+        twice = sum(map(len, frames)) - len(joined[kind])
+        if twice:
+            problems.append(f"{kind}: {twice} events stand in more than one file; each counts once.")
+    coverage = coverage_of(joined, window, frozenset(), now)
+    return LocalLogs(
+        Logs(joined, coverage, tuple(problems), False),
+        _ids(joined, "CONNECTED_APP_NAME", "CONNECTED_APP_ID", fold=False),
+        _ids(joined, "USER_NAME", "USER_ID_DERIVED", "USER_ID", fold=True),
+    )
+
+
+def _by_type(name: str, events: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows by event type; a file may hold several."""
+    if events.empty or not any(time in events for time in _TIMES):
+        return
+    kinds = column(events, "EVENT_TYPE").str.strip()
+    folded = {kind.casefold(): kind for kind in TYPES}
+    kinds = kinds.str.casefold().map(folded).fillna("").where(kinds != "", _guess(name, events))
+    for kind, part in events.groupby(kinds, sort=False):
+        if kind:
+            yield str(kind), part.reset_index(drop=True)
+
+
+def _guess(name: str, events: pd.DataFrame) -> str:
+    """The event type by the file's name, else by its columns; "" when neither tells."""
+    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
+    by_name = [kind for kind in TYPES if plain.startswith((kind.casefold(), f"{kind.casefold()}eventlog"))]
+    by_name = by_name or [kind for kind in TYPES if kind.casefold() in plain]
+    if by_name:
+        return max(by_name, key=len)
+    return next((kind for kind, told in _TELLTALE.items() if told <= set(events.columns)), "")
+
+
+def _ids(events: Mapping[str, pd.DataFrame], name: str, *ids: str, fold: bool) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for rows in events.values():
+        if name in rows.columns:
+            pairs = pd.DataFrame({"name": column(rows, name), "id": column(rows, *ids)}).drop_duplicates()
+            for one, record_id in pairs.itertuples(index=False):
+                if one and record_id:
+                    found[one.casefold() if fold else one].add(record_id)
+    return {one: frozenset(values) for one, values in found.items()}
