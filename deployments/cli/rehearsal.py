@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.cli.attacker_process import Attacker, Attempts, read_attempts
-from deployments.cli.respond import LAB_PLAN, Request
+from deployments.cli.request import LAB_PLAN, Request
 from deployments.cli.result import (
     accesses,
     containment,

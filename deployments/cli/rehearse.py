@@ -75,7 +75,7 @@ def prepare(
     """Prefect and the lab side by side; both end with this process, however it ends."""
     from deployments.cli.attacker_process import Attacker
     from deployments.cli.rehearsal import Rehearsal
-    from deployments.cli.respond import LAB_PLAN
+    from deployments.cli.request import LAB_PLAN
     from deployments.cli.run_flow import import_flows, save_lab
     from deployments.lab.lab import Lab
     from deployments.prefect_server import prefect_server

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,25 +12,8 @@ import typer
 
 from blocks.errors import BadInput
 from deployments.cli.output import check_writable, write_json
+from deployments.cli.request import LAB_PLAN, Request
 from tasks.incident import INCIDENT_ID, Mode, Suspect, Window, home, utc
-
-LAB_PLAN = "lab"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the commander asked for, checked before anything is started."""
-
-    what_happened: str
-    suspects: tuple[Suspect, ...]
-    window: Window
-    aware_at: datetime
-    mode: Mode
-    incident_id: str | None
-    commander: str | None
-    plan: str = LAB_PLAN
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    log_wait_s: float = 60
 
 
 def respond(

@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from blocks.errors import LeakResponseError
+from deployments.cli.request import Request
 from tasks.incident import Incident, IncidentFolder
-
-if TYPE_CHECKING:
-    from deployments.cli.respond import Request
 
 Progress = Callable[[str], None]
 
