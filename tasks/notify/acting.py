@@ -90,7 +90,9 @@ def give_answer(case: Case, fact: str, value: object, person: Role, at: datetime
     """Store the answer and compute the duties anew."""
     answer(case.folder, case.ledger, fact, value, person.key, at, case.plan)
     start_clocks(case.incident, case.plan, case.folder, case.ledger, now=at)
-    shown = {True: "yes", False: "no", None: "not known"}.get(value, value)  # type: ignore[call-overload]
+    shown = "not known" if value is None else value
+    if isinstance(value, bool):
+        shown = "yes" if value else "no"
     return f"Answered: {shown}, by {person.name} ({person.key})."
 
 

@@ -22,7 +22,8 @@ One file per region, one entry per rule. This table is made from them: `python -
   the fact `engine.enable_proposed`.
 - **Sign-off** is asked for loudest where the source is memory or the confidence is not high.
 """
-COLUMNS = "| Rule | To | Due | Citation | Status | Source | Confidence | Sign-off |\n|---|---|---|---|---|---|---|---|"
+NAMES = ("Rule", "To", "Due", "Citation", "Status", "Source", "Confidence", "Sign-off")
+COLUMNS = f"| {' | '.join(NAMES)} |\n{'|---' * len(NAMES)}|"
 
 
 def table() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -49,6 +50,7 @@ def start_clocks(
     """
     if answers:
         answer_all(folder, ledger, answers, incident.commander or "incident commander", now, plan)
+    keep_plan(folder, plan)
     with locked(folder):
         found = compute(incident, plan, folder)
         changes = record_duties(folder, ledger, found, now)
@@ -56,6 +58,18 @@ def start_clocks(
     counts = {str(status): sum(duty.status is status for duty in found) for status in DutyStatus}
     ledger.note(Phase.NOTIFY, "duties computed", incident.id, counts=counts, changes=len(changes))
     return found
+
+
+def plan_file(folder: IncidentFolder) -> Path:
+    return folder.path / "plan.yaml"
+
+
+def keep_plan(folder: IncidentFolder, plan: Plan) -> None:
+    """Keep the plan that this incident is answered by, so that people can work on it without any server."""
+    path = plan_file(folder)
+    if plan.text and (not path.exists() or path.read_text(encoding="utf-8") != plan.text):
+        path.touch(mode=0o600)
+        path.write_text(plan.text, encoding="utf-8")
 
 
 def compute(incident: Incident, plan: Plan, folder: IncidentFolder) -> list[Duty]:

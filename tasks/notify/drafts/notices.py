@@ -25,7 +25,10 @@ INTRODUCTIONS = {
     "insurer": "We give notice of an incident under our policy, and ask for your consent before costs arise.",
     "internal_register": "Entry in the internal register.",
 }
-TITLES = dict.fromkeys(("acquirer", "card_brand", "insurer", "csirt"), "Notification of a security incident")
+TITLES = {
+    **dict.fromkeys(("acquirer", "card_brand", "insurer", "csirt"), "Notification of a security incident"),
+    "internal_register": "Entry in the register of personal data breaches",
+}
 GENERAL = "We notify you of an incident that concerns personal data."
 BRIEF = ("nature", "when", "discovered", "data", "people", "measures", "contact")
 
