@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from blocks.plan import system_of
 from tasks.contain.history import size_of
+from tasks.contain.salesforce.org import key_hash
 from tasks.contain.world import World
 from tasks.incident import Access, System
 
@@ -76,6 +77,7 @@ def _own_names(world: World, system: System) -> dict[str, str]:
                 me.username: "It is the responder's own user",
             }
             names |= dict.fromkeys(me.apps, "It is the responder's own app")
+            names[f"consumer:{key_hash(world.salesforce.own_key)}"] = "It is the responder's own app"
         case System.AWS:
             names = dict.fromkeys(world.aws.own_names(), "It is the responder's own AWS identity")
         case System.VAULT:

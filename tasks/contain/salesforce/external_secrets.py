@@ -10,14 +10,13 @@ Resources" (v65 and later).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from blocks.errors import Refused
 from tasks.contain.kinds import AccessKind, Reopened
-from tasks.contain.salesforce.org import Gone
+from tasks.contain.salesforce.org import Gone, key_hash
 from tasks.contain.salesforce.principals import ExternalApp, suspect_external_apps
 from tasks.contain.salesforce.replacements import keep, kept, place_of, vault_path
 from tasks.incident import Access, Proof, SuspectKind, System
@@ -25,11 +24,6 @@ from tasks.incident import Access, Proof, SuspectKind, System
 CREDENTIALS = "apps/oauth/credentials"
 FORMER = "external-app-secret"  # kind in the jar: the former pair as JSON
 FIELD = "salesforce_app"  # prefix of the fields in Vault
-
-
-def key_hash(consumer_key: str) -> str:
-    """A consumer key as the ledger may carry it."""
-    return hashlib.sha256(consumer_key.encode()).hexdigest()[:16]
 
 
 class ExternalAppSecret(AccessKind):

@@ -5,6 +5,7 @@ A thin face over the block, so that a kind reads like the containment table it c
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +42,11 @@ def quote(text: str) -> str:
     for character, short in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         escaped = escaped.replace(character, short)
     return f"'{escaped}'"
+
+
+def key_hash(consumer_key: str) -> str:
+    """A consumer key as the ledger may carry it."""
+    return hashlib.sha256(consumer_key.encode()).hexdigest()[:16]
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
