@@ -52,7 +52,7 @@ def exported(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     )
     assert thief.export("SELECT Id, Subject, Description, Contact.Email FROM Case WHERE IsClosed = false")
     assert thief.query(
-        "SELECT Id, LastName FROM Lead WHERE Status IN ('Open - Not Contacted', 'open', 'New') OR Company = null"
+        "SELECT Id, LastName FROM Lead WHERE Status IN ('Open - Not Contacted', 'x') OR Company = null"
     )
     assert thief.query("SELECT Id, (SELECT Id FROM OrderItems) FROM Order WHERE TotalAmount > 250.5")
     assert thief.query(
@@ -209,7 +209,8 @@ def test_the_command(exported: Exported, tmp_path: Path) -> None:
     assert any("cut off" in line["statement"] for line in told["coverage"])
     missing = command(
         "scope", "--logs", str(tmp_path / "none"), "--records", str(folders.records),
-        "--suspect", str(SUSPECT), "--window-start", exported.window.start.isoformat(), "--out", str(tmp_path / "out"),
+        "--suspect", str(SUSPECT), "--window-start", exported.window.start.isoformat(),
+        "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     asked = command(
