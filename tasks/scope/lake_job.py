@@ -1,0 +1,411 @@
+"""The question of an incident, answered from the lake: whose records did the suspects' events name?
+
+Only the days of the window are opened. In each, the marks of the suspects spread over sessions, logins and
+requests (the rule of `attribution.py`); the records that the events name are looked up in the prepared map,
+and what the principals usually do comes from the cube. Each day is one function of its own that can travel to
+another process; whatever runs the days, the answer is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import duckdb
+import pandas as pd
+
+from tasks.incident import Window
+from tasks.scope.attribution import NO_KEYS, Marks, Own
+from tasks.scope.attribution import _public as public_address
+from tasks.scope.cube import column_sql, number_sql
+from tasks.scope.engine import files, name, text
+from tasks.scope.ingest import Mapper
+from tasks.scope.lake import AT, Lake, Unit, days, moment, within
+from tasks.scope.lake_people import records_file
+
+RECORDS = "RECORDS"  # the ids an event names, as JSON
+BASELINE = timedelta(days=30)
+_IDS = "'\"([a-zA-Z0-9]{15})(?:[a-zA-Z0-9]{3})?\"'"
+_NAMELESS = "UniqueQuery"
+_EMPTY = frozenset[str]()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What tells the suspects' events apart: the marks, and the requests already known as theirs."""
+
+    marks: Marks
+    requests: frozenset[str] = _EMPTY
+    ours: frozenset[str] = _EMPTY  # sessions that hold nothing but this product's own calls
+
+    def union(self, others: Iterable[Known]) -> Known:
+        marks, requests = self.marks, self.requests
+        for other in others:
+            marks = replace(
+                marks,
+                sessions=marks.sessions | other.marks.sessions,
+                logins=marks.logins | other.marks.logins,
+                machines=marks.machines | other.marks.machines,
+            )
+            requests |= other.requests
+        return replace(self, marks=marks, requests=requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day of the window: its units with their columns."""
+
+    day: str
+    units: tuple[tuple[Unit, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DayFound:
+    """What one day holds of the suspects. `sums`: type, principal, certain, events, rows, bytes. `records`:
+    id (15 characters), certain."""
+
+    known: Known
+    sums: pd.DataFrame
+    records: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer.
+
+    `sums`: type, principal, certain, events, rows, bytes. `records`: id, certain, object, person, residence,
+    kinds (an id that the map does not know has object "" and person -1). `features`: one line for each
+    principal of the cube. `table`: residence, kind, and records and people with lower and upper bound.
+    """
+
+    known: Known
+    sums: pd.DataFrame
+    records: pd.DataFrame
+    features: pd.DataFrame
+    table: pd.DataFrame = field(repr=False)
+
+
+def find(
+    lake: Lake,
+    marks: Marks,
+    window: Window,
+    *,
+    now: datetime,
+    own: Own | None = None,
+    kinds: Sequence[str] = (),
+    mapper: Mapper = map,
+) -> Found:
+    """Whose records the suspects' events name, for events in the window.
+
+    `kinds` names the bits of the map's `kinds`. `mapper` runs the days; see `ingest.ingest`.
+    """
+    known = Known(marks, ours=own_sessions(lake, window, now, own))
+    chosen = window_days(lake, window, now)
+    while True:
+        answers: list[DayFound] = list(mapper(_Search(lake, window, now, own, known), chosen))
+        grown = known.union(answer.known for answer in answers)
+        if grown == known:
+            break
+        known = grown
+    sums = _concat([answer.sums for answer in answers], _SUMS)
+    records = _concat([answer.records for answer in answers], _RECORDS)
+    if len(sums):
+        sums = sums.groupby(["type", "principal", "certain"], as_index=False, sort=True).sum()
+    if len(records):
+        records = records.groupby("id", as_index=False, sort=True)["certain"].max()
+    who = look_up(lake, records)
+    return Found(known, sums, who, features(lake, window, now), tabulate(lake, who, kinds))
+
+
+_SUMS = {
+    "type": "str",
+    "principal": "str",
+    "certain": "bool",
+    "events": "int64",
+    "rows": "int64",
+    "bytes": "int64",
+}
+_RECORDS = {"id": "str", "certain": "bool"}
+
+
+def _concat(frames: Sequence[pd.DataFrame], types: Mapping[str, str]) -> pd.DataFrame:
+    full = [frame for frame in frames if len(frame)]
+    if full:
+        return pd.concat(full, ignore_index=True)
+    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in types.items()})  # type: ignore[call-overload]
+
+
+def window_days(lake: Lake, window: Window, now: datetime) -> list[Day]:
+    units = sorted(((unit, info.columns) for unit, info in lake.inside(window, now)), key=lambda u: u[0].day)
+    return [Day(day, tuple(group)) for day, group in groupby(units, key=lambda unit: unit[0].day)]
+
+
+# --- one day -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    lake: Lake
+    window: Window
+    now: datetime
+    own: Own | None
+    known: Known
+
+    def __call__(self, day: Day) -> DayFound:
+        with self.lake.engine.connect() as db:
+            _load(db, day_sql(self.lake, day, self.window, self.now, self.own))
+            return search_day(db, self.known)
+
+
+def day_sql(lake: Lake, day: Day, window: Window, now: datetime, own: Own | None) -> str:
+    return " UNION ALL ".join(
+        narrow_sql(unit.type, columns, f"read_parquet({text(lake.events_file(unit))})", window, now, own)
+        for unit, columns in day.units
+    )
+
+
+def narrow_sql(
+    kind: str, columns: Sequence[str], relation: str, window: Window, now: datetime, own: Own | None
+) -> str:
+    """SQL for what the search needs of one unit's events in the window, without this product's own calls."""
+    narrow = {
+        "type": text(kind),
+        "request": column_sql("request_id", columns),
+        "session": column_sql("session", columns),
+        "login": column_sql("login", columns),
+        "principal": f"left(trim({column_sql('user', columns)}), 15)",
+        "user_name": f"lower({column_sql('user_name', columns)})",
+        "app": f"left(trim({column_sql('app', columns)}), 15)",
+        "app_name": column_sql("app_name", columns),
+        "ip": column_sql("ip", columns),
+        "agent": column_sql("agent", columns),
+        "rows": number_sql("rows", columns),
+        "bytes": number_sql("bytes", columns),
+        "records": name(RECORDS) if RECORDS in columns else "''",
+    }
+    chosen = ", ".join(f"{sql} AS {name(key)}" for key, sql in narrow.items())
+    mine = f" AND NOT ({_own(narrow, own)})" if own else ""
+    return f"SELECT {chosen} FROM {relation} WHERE {within(window, now)}{mine}"  # noqa: S608
+
+
+def _own(narrow: Mapping[str, str], own: Own) -> str:
+    return f"starts_with({narrow['request']}, {text(own.prefix)}) AND {narrow['principal']} = {text(own.user[:15])}"
+
+
+def _load(db: duckdb.DuckDBPyConnection, sql: str) -> None:
+    db.execute(f"CREATE TEMP TABLE events AS {sql}")
+
+
+def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
+    """Spread the marks over table `events` to the end, then count what is the suspects'."""
+    while True:
+        put_marks(db, known)
+        grown = known.union([_day_known(db)])
+        if replace(grown, marks=replace(grown.marks, machines=known.marks.machines)) == known:
+            break
+        known = grown
+    put_marks(db, grown)
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {CERTAIN} AS certain FROM events "  # noqa: S608
+        f"WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS}"
+    )
+    sums = db.execute(
+        "SELECT type, principal, certain, count(*) AS events, sum(rows)::BIGINT AS rows, "
+        "sum(bytes)::BIGINT AS bytes FROM found GROUP BY ALL"
+    ).df()
+    records = db.execute(
+        f"SELECT id, max(certain) AS certain FROM (SELECT unnest(regexp_extract_all(records, {_IDS}, 1)) AS id, "  # noqa: S608
+        "certain FROM found WHERE records <> '') WHERE regexp_matches(id, '[0-9]') GROUP BY id"
+    ).df()
+    return DayFound(grown, sums.astype(_SUMS), records.astype(_RECORDS))
+
+
+def _in(column: str, table: str) -> str:
+    return f"{name(column)} IN (SELECT v FROM mark_{table})"
+
+
+CERTAIN = (
+    f"({_in('principal', 'users')} OR {_in('app', 'apps')} OR {_in('session', 'sessions')} OR "
+    f"{_in('login', 'logins')} OR {_in('request', 'requests')} OR {_in('app_name', 'app_names')} OR "
+    f"{_in('user_name', 'user_names')})"
+)
+MACHINE = "(ip, agent) IN (SELECT (ip, agent) FROM mark_machines)"
+_NOT_OURS = f"NOT (type = '{_NAMELESS}' AND {_in('session', 'ours')})"
+
+
+def put_marks(db: duckdb.DuckDBPyConnection, known: Known) -> None:
+    """The marks as tables, so that a thousand sessions are one join."""
+    marks = known.marks
+    values = {
+        "users": {user[:15] for user in marks.users},
+        "apps": {app[:15] for app in marks.apps},
+        "user_names": {user.lower() for user in marks.user_names},
+        "app_names": marks.app_names,
+        "sessions": marks.sessions,
+        "logins": marks.logins,
+        "requests": known.requests,
+        "ours": known.ours,
+    }
+    for table, held in values.items():
+        frame = pd.DataFrame({"v": sorted(held)}, dtype="str")
+        db.register("marks_frame", frame)
+        db.execute(f"CREATE OR REPLACE TEMP TABLE mark_{table} AS SELECT v FROM marks_frame")  # noqa: S608
+    frame = pd.DataFrame(sorted(marks.machines), columns=["ip", "agent"], dtype="str")
+    db.register("marks_frame", frame)
+    db.execute("CREATE OR REPLACE TEMP TABLE mark_machines AS SELECT * FROM marks_frame")
+    db.unregister("marks_frame")
+
+
+def _day_known(db: duckdb.DuckDBPyConnection) -> Known:
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE sure AS SELECT request, session, login, ip, agent FROM events "  # noqa: S608
+        f"WHERE {CERTAIN} AND {_NOT_OURS}"
+    )
+    keys = {
+        column: frozenset(row[0] for row in db.execute(f"SELECT DISTINCT {column} FROM sure").fetchall())  # noqa: S608
+        - NO_KEYS
+        for column in ("request", "session", "login")
+    }
+    pairs = db.execute("SELECT DISTINCT ip, agent FROM sure").fetchall()
+    machines = frozenset((ip, agent) for ip, agent in pairs if agent.strip() and public_address(ip))
+    marks = Marks(sessions=keys["session"], logins=keys["login"], machines=machines)
+    return Known(marks, keys["request"])
+
+
+def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> frozenset[str]:
+    """Sessions that hold nothing but this product's own calls: the query log's lines of these are ours."""
+    if own is None:
+        return _EMPTY
+    parts = []
+    for unit, columns in ((u, i.columns) for u, i in lake.inside(window, now) if u.type != _NAMELESS):
+        narrow = {
+            "request": column_sql("request_id", columns),
+            "principal": f"left(trim({column_sql('user', columns)}), 15)",
+        }
+        parts.append(
+            f"SELECT {column_sql('session', columns)} AS session, {_own(narrow, own)} AS mine "  # noqa: S608
+            f"FROM read_parquet({text(lake.events_file(unit))}) WHERE {within(window, now)}"
+        )
+    if not parts:
+        return _EMPTY
+    with lake.engine.connect() as db:
+        rows = db.execute(
+            f"SELECT session FROM ({' UNION ALL '.join(parts)}) GROUP BY session HAVING bool_and(mine)"  # noqa: S608
+        ).fetchall()
+    return frozenset(row[0] for row in rows) - NO_KEYS
+
+
+# --- the suspects' events as they were logged -----------------------------------------------------------
+
+
+def suspect_events(
+    lake: Lake, known: Known, window: Window, *, now: datetime, own: Own | None = None
+) -> dict[str, pd.DataFrame]:
+    """All columns of the events that `known` tells apart, by type: what `attribution.attribute` takes as logs.
+
+    A few thousand rows out of millions; attributing them gives what attributing everything would give.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    by_type: dict[str, list[tuple[Unit, tuple[str, ...]]]] = {}
+    for unit, info in lake.inside(window, now):
+        by_type.setdefault(unit.type, []).append((unit, info.columns))
+    with lake.engine.connect() as db:
+        put_marks(db, known)
+        for kind, units in by_type.items():
+            parts = [_whole(lake, unit, columns, window, now, own) for unit, columns in units]
+            rows = db.execute(f"{' UNION ALL BY NAME '.join(parts)} ORDER BY {name(AT)}").df()
+            if len(rows):
+                found[kind] = rows.drop(columns=[AT]).fillna("").astype("str")
+    return found
+
+
+def _whole(
+    lake: Lake, unit: Unit, columns: Sequence[str], window: Window, now: datetime, own: Own | None
+) -> str:
+    relation = f"read_parquet({text(lake.events_file(unit))}, file_row_number=true)"
+    narrow = narrow_sql(unit.type, columns, relation, window, now, own)
+    place = name("file_row_number")
+    inner = narrow.replace("SELECT ", f"SELECT {place} AS {name('_place')}, ", 1)
+    return (
+        f"SELECT * EXCLUDE ({place}) FROM {relation} WHERE {place} IN "  # noqa: S608
+        f"(SELECT {name('_place')} FROM ({inner}) WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS})"
+    )
+
+
+# --- who and how usual ------------------------------------------------------------------------------------
+
+
+def look_up(lake: Lake, records: pd.DataFrame) -> pd.DataFrame:
+    """The records with what the map knows of them."""
+    with lake.engine.connect() as db:
+        db.register("affected", records)
+        return db.execute(
+            "SELECT a.id, a.certain, coalesce(m.object, '') AS object, coalesce(m.person, -1)::INTEGER AS person, "  # noqa: S608
+            "coalesce(m.residence, '') AS residence, coalesce(m.kinds, 0)::BIGINT AS kinds FROM affected a "
+            f"LEFT JOIN (SELECT * FROM read_parquet({text(records_file(lake))}) SEMI JOIN affected USING (id)) m "
+            "USING (id) ORDER BY a.id"
+        ).df()
+
+
+def tabulate(lake: Lake, who: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """Records and people by residence and kind of data, each with lower and upper bound."""
+    bits = pd.DataFrame({"kind": list(kinds), "bit": [1 << n for n in range(len(kinds))]})
+    bits = bits.astype({"kind": "str", "bit": "int64"})
+    with lake.engine.connect() as db:
+        db.register("who", who)
+        db.register("bits", bits)
+        return db.execute(
+            "SELECT residence, kind, count(*) FILTER (certain) AS records_lower, count(*) AS records_upper, "
+            "count(DISTINCT person) FILTER (certain) AS people_lower, count(DISTINCT person) AS people_upper "
+            "FROM who JOIN bits ON (who.kinds & bits.bit) <> 0 WHERE person >= 0 GROUP BY ALL ORDER BY ALL"
+        ).df()
+
+
+def features(lake: Lake, window: Window, now: datetime, baseline: timedelta = BASELINE) -> pd.DataFrame:
+    """For each principal: what the window shows, and how that differs from the days before it.
+
+    Columns: principal, events, rows, bytes, queries, hours (with any event), peak_rows (most rows in one hour),
+    base_peak_rows, new_ips, new_agents, new_entities.
+    """
+    before = Window(window.start - baseline, window.start)
+    there = [lake.cube_file(day) for day in dict.fromkeys([*days(before, now), *days(window, now)])]
+    there = [path for path in there if path.exists()]
+    if not there:
+        return pd.DataFrame({column: pd.Series(dtype="int64") for column in _FEATURES})
+    with lake.engine.connect() as db:
+        return db.execute(features_sql(f"read_parquet({files(there)})", window, now)).df()
+
+
+_FEATURES = (
+    "principal", "events", "rows", "bytes", "queries", "hours", "peak_rows", "base_peak_rows", "new_ips",
+    "new_agents", "new_entities",
+)  # fmt: skip
+
+
+def features_sql(cube: str, window: Window, now: datetime) -> str:
+    """SQL of the features over a cube. An hour belongs to the window when it overlaps it."""
+    first = window.start.replace(minute=0, second=0, microsecond=0)
+    inside = within(Window(first, window.end), now).replace(name(AT), "hour")
+    new = " UNION ALL ".join(
+        f"SELECT principal, '{c}' AS what FROM (SELECT principal, {c}, bool_and(inside) AS fresh FROM seen "  # noqa: S608
+        f"WHERE {c} <> '' GROUP BY principal, {c}) WHERE fresh"
+        for c in ("ip", "agent", "entity")
+    )
+    return (
+        f"WITH seen AS (SELECT *, {inside} AS inside FROM {cube} "
+        f"WHERE principal <> '' AND (hour IS NULL OR hour <= {moment(window.end or now)})), "
+        "hourly AS (SELECT principal, hour, inside, sum(events) AS events, sum(rows) AS rows, sum(bytes) AS bytes, "
+        "sum(queries) AS queries FROM seen GROUP BY ALL), "
+        f"fresh AS (SELECT principal, count(*) FILTER (what = 'ip') AS ips, count(*) FILTER (what = 'agent') AS agents, "
+        f"count(*) FILTER (what = 'entity') AS entities FROM ({new}) GROUP BY principal) "
+        "SELECT principal, coalesce(sum(events) FILTER (inside), 0)::BIGINT AS events, "
+        "coalesce(sum(rows) FILTER (inside), 0)::BIGINT AS rows, coalesce(sum(bytes) FILTER (inside), 0)::BIGINT "
+        "AS bytes, coalesce(sum(queries) FILTER (inside), 0)::BIGINT AS queries, count(*) FILTER (inside) AS hours, "
+        "coalesce(max(rows) FILTER (inside), 0)::BIGINT AS peak_rows, "
+        "coalesce(max(rows) FILTER (NOT inside), 0)::BIGINT AS base_peak_rows, "
+        "coalesce(any_value(f.ips), 0)::BIGINT AS new_ips, coalesce(any_value(f.agents), 0)::BIGINT AS new_agents, "
+        "coalesce(any_value(f.entities), 0)::BIGINT AS new_entities "
+        "FROM hourly LEFT JOIN fresh f USING (principal) GROUP BY principal ORDER BY principal"
+    )
