@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 
 from prefect import flow
@@ -30,11 +29,6 @@ class SuspectInput(BaseModel):
 
 class PreflightFailed(LeakResponseError):
     """A system that must be reached cannot be, or lacks a permission. Nothing was changed."""
-
-
-def new_incident_id(at: datetime) -> str:
-    """For example `INC-20261124-093012-7f3a`: sorts by time, and two in one second differ."""
-    return f"INC-{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def preflight(systems: Systems, suspects: tuple[Suspect, ...]) -> list[str]:

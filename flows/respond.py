@@ -14,13 +14,13 @@ from prefect.states import Completed, Failed
 
 from flows.close import close
 from flows.contain import contain
-from flows.declare import SuspectInput, declare, new_incident_id
+from flows.declare import SuspectInput, declare
 from flows.notify import notify
 from flows.preserve import preserve
 from flows.remediate import remediate
 from flows.scope import scope
 from flows.workspace import Workspace, now
-from tasks.incident import Mode
+from tasks.incident import Mode, new_incident_id
 from tasks.notify.run import tell_slack
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -112,6 +113,11 @@ class Window:
 
 
 INCIDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,63}")
+
+
+def new_incident_id(at: datetime) -> str:
+    """For example `INC-20261124-093012-7f3a`: sorts by time, and two in one second differ."""
+    return f"INC-{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 @dataclass(frozen=True, slots=True)

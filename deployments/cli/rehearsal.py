@@ -13,16 +13,15 @@ from deployments.cli.attacker_process import Attacker, Attempts, read_attempts
 from deployments.cli.request import LAB_PLAN, Request
 from deployments.cli.result import (
     accesses,
+    compared_scope,
     containment,
     duties,
     evidence,
     ledger_entries,
     manual_steps,
-    scope,
     seconds,
 )
 from deployments.cli.run_flow import Outcome, run_response
-from deployments.cli.truth import LabTruth, score_records, score_subjects
 from deployments.lab.lab import Lab
 from deployments.prefect_server import PrefectServer
 from tasks.incident import Mode, Suspect, Window, to_json
@@ -76,7 +75,7 @@ class Rehearsal:
         folder = outcome.folder
         contained = containment(folder)
         listed = accesses(contained)
-        found = self._compare(outcome)
+        found = compared_scope(outcome, self.lab.info)
         proof = evidence(folder)
         self.say("Searching the run history for canaries ...")
         canaries = self._canaries()
@@ -102,34 +101,6 @@ class Rehearsal:
         plain: dict[str, Any] = to_json(result)
         plain["passed"] = outcome.completed and not reasons(plain)
         return plain
-
-    def _compare(self, outcome: Outcome) -> dict[str, Any]:
-        """Found against the lab's truth, record by record and person by person."""
-        from tasks.scope.exposure import affected_records, affected_subjects
-
-        known = LabTruth(self.lab.info)
-        truth = known.served(f"oauth:{self.lab.info['stolen']['app']}:*")
-        found = scope(outcome.folder)
-        if found is None:
-            nothing = {"truth": len(truth), "found": 0, "missed": len(truth), "extra": 0}
-            return {
-                "records": nothing,
-                "subjects": nothing,
-                "by_residence": {},
-                "coverage": ["no scope was made"],
-            }
-        records = affected_records(outcome.folder)
-        people = affected_subjects(outcome.folder)
-        pairs = zip(people["subject"], zip(people["object"], people["record_id"], strict=True), strict=True)
-        in_records = score_records(truth, set(zip(records["object"], records["record_id"], strict=True)))
-        in_people = score_subjects(truth, known.persons(), pairs)
-        return {
-            "records": asdict(in_records),
-            "subjects": asdict(in_people),
-            "by_residence": found["by_residence"],
-            "by_category": found["by_category"],
-            "coverage": found["coverage"],
-        }
 
     def _canaries(self) -> int:
         """How often a secret or a customer's data stands anywhere in the run history."""

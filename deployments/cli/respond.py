@@ -70,7 +70,7 @@ def respond(
         answers=read_answers(answers),
         log_wait_s=log_wait_s,
     )
-    from deployments.cli.result import result_json
+    from deployments.cli.result import compared_scope, result_json
     from deployments.cli.run_flow import import_flows, run_response
     from deployments.prefect_server import prefect_server
 
@@ -79,7 +79,10 @@ def respond(
         typer.echo(f"Prefect: {server.ui_url}", err=True)
         outcome = run_response(request, lab, on_progress=lambda text: typer.echo(text, err=True))
     if json_file:
-        write_json(json_file, result_json(outcome))
+        result = result_json(outcome)
+        if lab is not None and outcome.incident.mode is Mode.CONTAIN:
+            result["scope"] = compared_scope(outcome, json.loads(lab.read_text(encoding="utf-8")))
+        write_json(json_file, result)
     typer.echo(outcome.message, err=True)
     if not outcome.completed:
         raise typer.Exit(1)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from deployments.cli.run_flow import Outcome
-from tasks.incident import AccessStatus, Containment, Duty, DutyStatus, IncidentFolder, ScopeSummary
+from deployments.cli.truth import LabTruth, Record, score_records, score_subjects
+from tasks.incident import (
+    AccessStatus,
+    Containment,
+    Duty,
+    DutyStatus,
+    IncidentFolder,
+    ScopeSummary,
+    SuspectKind,
+)
 
 LIMIT_DUTIES = (DutyStatus.DUE, DutyStatus.UNDETERMINED)
 
@@ -60,11 +70,17 @@ def manual_steps(contained: list[Containment]) -> list[dict[str, Any]]:
     ]
 
 
-def scope(folder: IncidentFolder) -> dict[str, Any] | None:
-    """Counts with both bounds; null when there is no scope yet."""
+def scope(folder: IncidentFolder) -> dict[str, Any]:
+    """Counts with both bounds; no count at all when there is no scope yet."""
     found = folder.read(folder.scope, ScopeSummary)
     if found is None:
-        return None
+        return {
+            "records": {},
+            "subjects": {},
+            "by_residence": {},
+            "by_category": {},
+            "coverage": ["no scope yet"],
+        }
     return {
         "records": {"found": found.records.upper, "lower": found.records.lower, "upper": found.records.upper},
         "subjects": {
@@ -76,6 +92,23 @@ def scope(folder: IncidentFolder) -> dict[str, Any] | None:
         "by_category": {category: bounds.upper for category, bounds in found.by_category.items()},
         "coverage": [f"{item.source}: {item.statement}" for item in found.coverage],
     }
+
+
+def compared_scope(outcome: Outcome, lab: Mapping[str, Any]) -> dict[str, Any]:
+    """The scope beside the lab's truth of what the suspect apps were served, each record and each person."""
+    from tasks.scope.exposure import affected_records, affected_subjects
+
+    known = LabTruth(lab)
+    apps = [one.identifier for one in outcome.incident.suspects if one.kind is SuspectKind.CONNECTED_APP]
+    truth = set[Record]().union(*(known.served(f"oauth:{app}:*") for app in apps))
+    records = affected_records(outcome.folder)
+    people = affected_subjects(outcome.folder)
+    pairs = zip(people["subject"], zip(people["object"], people["record_id"], strict=True), strict=True)
+    in_records = set(zip(records["object"], records["record_id"], strict=True))
+    found = scope(outcome.folder)
+    found["records"] |= asdict(score_records(truth, in_records))
+    found["subjects"] |= asdict(score_subjects(truth, known.persons(), pairs))
+    return found
 
 
 def duties(folder: IncidentFolder) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from blocks.errors import LeakResponseError
 from deployments.cli.request import Request
-from tasks.incident import Incident, IncidentFolder
+from tasks.incident import Incident, IncidentFolder, new_incident_id
 
 Progress = Callable[[str], None]
 
@@ -32,13 +32,14 @@ class Outcome:
 
 def run_response(request: Request, lab: Path | None, on_progress: Progress) -> Outcome:
     """Run the response to its end. Raises what preflight raises, before anything is changed."""
-    from flows.declare import SuspectInput, new_incident_id
+    from flows.declare import SuspectInput
     from flows.respond import respond
 
     started = datetime.now(UTC)
     incident_id = request.incident_id or new_incident_id(started)
     if lab is not None:
         save_lab(lab, request.plan)
+    on_progress(f"Incident {incident_id}; to resume it, pass --incident {incident_id}")
     folder = IncidentFolder.of(incident_id)
     with ledger_progress(folder, on_progress):
         state = respond(
