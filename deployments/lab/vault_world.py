@@ -53,6 +53,7 @@ path "auth/token/revoke-accessor" {{ capabilities = ["update"] }}
 # AppRoles: see the roles, list and destroy secret ids, restrict a role.
 path "auth/approle/role" {{ capabilities = ["list"] }}
 path "auth/approle/role/+" {{ capabilities = ["read"] }}
+path "auth/approle/role/+/role-id" {{ capabilities = ["read"] }}
 path "auth/approle/role/+/secret-id" {{ capabilities = ["list", "update"] }}
 path "auth/approle/role/+/secret-id-accessor/lookup" {{ capabilities = ["update"] }}
 path "auth/approle/role/+/secret-id-accessor/destroy" {{ capabilities = ["update"] }}

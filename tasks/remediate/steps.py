@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.plan import Integration, Plan
 from blocks.systems import Systems
 from tasks.incident import AccessStatus, Containment, Incident, IncidentFolder, Ledger, Phase
+from tasks.remediate.replace import DONE, Replaced, replacements_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ def steps_file(folder: IncidentFolder) -> Path:
 def open_steps(incident: Incident, plan: Plan, folder: IncidentFolder, ledger: Ledger) -> list[Step]:
     """All steps left open, stored in the incident's folder; run it again at any time."""
     contained = folder.read(folder.containment, list[Containment]) or []
-    steps = [*_unfinished(contained, plan), *_replacements(incident, contained, plan)]
+    replaced = {one.integration: one for one in folder.read(replacements_file(folder), list[Replaced]) or []}
+    steps = [*_unfinished(contained, plan), *_replacements(incident, contained, plan, replaced)]
     folder.write(steps_file(folder), steps)
     ledger.note(Phase.REMEDIATE, "steps for people", incident.id, steps=len(steps))
     return steps
@@ -50,21 +52,17 @@ def _unfinished(contained: list[Containment], plan: Plan) -> Iterator[Step]:
             yield Step(kinds[one.status], one.access.key, owner, one.detail)
 
 
-def _replacements(incident: Incident, contained: list[Containment], plan: Plan) -> Iterator[Step]:
+def _replacements(
+    incident: Incident, contained: list[Containment], plan: Plan, replaced: Mapping[str, Replaced]
+) -> Iterator[Step]:
     """Integrations that stand still since their credentials were cut, and the vendors behind them."""
     if not contained:
         return
     for integration in plan.integrations:
         if not _hit(integration, incident, contained):
             continue
-        where = ", ".join(integration.secret_at) or "where its consumers read it"
-        order = ", then ".join(consumer.name for consumer in integration.consumers) or "its consumers"
-        yield Step(
-            "replace",
-            integration.name,
-            integration.owner,
-            f"Issue new credentials, write them to {where}, restart {order}, check that each works.",
-        )
+        done = replaced.get(integration.name)
+        yield from _by_hand(integration) if done is None else _left(integration, done)
         vendor = plan.vendor(integration.vendor) if integration.vendor else None
         if vendor is not None:
             yield Step(
@@ -73,6 +71,29 @@ def _replacements(incident: Incident, contained: list[Containment], plan: Plan) 
                 integration.owner,
                 f"Tell {vendor.name} what was cut and ask when and how its side was breached.",
             )
+
+
+def _by_hand(integration: Integration) -> Iterator[Step]:
+    """Nothing of it was replaced from here: all of it is one step."""
+    where = ", ".join(integration.secret_at) or "where its consumers read it"
+    order = ", then ".join(consumer.name for consumer in integration.consumers) or "its consumers"
+    text = f"Issue new credentials, write them to {where}, restart {order}, check that each works."
+    yield Step("replace", integration.name, integration.owner, text)
+
+
+def _left(integration: Integration, done: Replaced) -> Iterator[Step]:
+    """What replacement could not do: a person's credentials, places, and consumers that are not known to
+    work."""
+    for one in done.credentials:
+        if one.outcome not in DONE:
+            yield Step("replace", integration.name, integration.owner, one.detail)
+    for text in done.by_hand:
+        what = f"Write the new credentials to {text} as well: it cannot be written from here."
+        yield Step("replace", integration.name, integration.owner, what)
+    for check in done.consumers:
+        if not check.ok:
+            what = f"Restart {check.name} and check that it works: its new credentials are in place."
+            yield Step("replace", integration.name, check.owner, f"{what} {check.detail}")
 
 
 def _hit(integration: Integration, incident: Incident, contained: list[Containment]) -> bool:
