@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -109,9 +110,14 @@ def test_a_canary_is_found_wherever_it_leaked() -> None:
     with pytest.raises(RuntimeError):
         leaky(canaries[0], canaries[1], canaries[2], canaries[3])
     keeper(list(canaries[4]))
-    hits = find_in_history(canaries)
-    places = {(hit.needle, hit.where) for hit in hits}
-    assert {(0, "flow_runs"), (1, "logs"), (2, "artifacts"), (3, "flow_run_states"), (3, "events")} <= places
+    wanted = {(0, "flow_runs"), (1, "logs"), (2, "artifacts"), (3, "flow_run_states"), (3, "events")}
+    end = time.monotonic() + 90
+    while True:  # a busy server stores an event when it gets to it
+        hits = find_in_history(canaries)
+        places = {(hit.needle, hit.where) for hit in hits}
+        if wanted <= places or time.monotonic() > end:
+            break
+    assert wanted <= places
     assert (4, "results") in places
     assert not [hit for hit in hits if hit.needle == 5], "what was never told is not found"
     assert search_history(canaries) == len(hits) and isinstance(hits[0], Hit)
