@@ -48,8 +48,8 @@ def answer(
         latest = _latest(read_all(folder, answers_file(folder), Answer)).get(fact)
         if latest is not None and (latest.value, latest.by) == (checked.value, checked.by):
             return latest
+        ledger.note(Phase.NOTIFY, "answered", fact, approver=by, replaces=latest.by if latest else None)
         append(folder, answers_file(folder), Answer, [checked])
-    ledger.note(Phase.NOTIFY, "answered", fact, approver=by, replaces=latest.by if latest else None)
     return checked
 
 
@@ -61,10 +61,22 @@ def answer_all(
     at: datetime,
     plan: Plan | None = None,
 ) -> list[Answer]:
-    """Store several answers of one person, all or none: the first that is wrong is raised as BadInput."""
-    for fact, value in values.items():
-        _checked(fact, value, by, at, plan)
-    return [answer(folder, ledger, fact, value, by, at, plan) for fact, value in values.items()]
+    """Store several answers of one person, all or none: the first that is wrong is raised as BadInput.
+
+    An answer that this person gave before and somebody else has changed since is not given again: a flow that
+    is resumed with the answers it was started with must not overrule them. The ledger says so; `answer` does it.
+    """
+    checked = [_checked(fact, value, by, at, plan) for fact, value in values.items()]
+    earlier = all_answers(folder)
+    given = [(one.fact, one.value, one.by) for one in earlier]
+    latest = _latest(earlier)
+    stored = []
+    for one in checked:
+        if (one.fact, one.value, one.by) in given and latest[one.fact].by != one.by:
+            ledger.note(Phase.NOTIFY, "answer not repeated", one.fact, approver=latest[one.fact].by)
+        else:
+            stored.append(answer(folder, ledger, one.fact, one.value, by, at, plan))
+    return stored
 
 
 def all_answers(folder: IncidentFolder) -> list[Answer]:

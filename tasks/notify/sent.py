@@ -57,23 +57,21 @@ def confirm_sent(
         earlier = next((one for one in all_sent(folder) if _same(one, sent)), None)
         if earlier is None:
             _check(folder, sent, approved or {})
+            ledger.note(
+                Phase.NOTIFY,
+                "sent confirmed",
+                sent.rule,
+                sent_at=sent.sent_at,
+                method=sent.channel,
+                ref=sent.reference,
+                confirmed_by=sent.by,
+                content_hash=sent.draft_hash,
+                reason=sent.late_reason or sent.unapproved,
+                replaces=sent.amends,
+            )
             append(folder, sent_file(folder), Sent, [sent])
         record_changes(folder, ledger, _missing_changes(folder, earlier or sent))
-    if earlier is not None:
-        return earlier
-    ledger.note(
-        Phase.NOTIFY,
-        "sent confirmed",
-        sent.rule,
-        sent_at=sent.sent_at,
-        method=sent.channel,
-        ref=sent.reference,
-        confirmed_by=sent.by,
-        content_hash=sent.draft_hash,
-        reason=sent.late_reason or sent.unapproved,
-        replaces=sent.amends,
-    )
-    return sent
+    return earlier or sent
 
 
 def _same(earlier: Sent, sent: Sent) -> bool:

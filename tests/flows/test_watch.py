@@ -1,4 +1,4 @@
-"""The watch flow against a Prefect server: open incidents are looked at, one that cannot be keeps none back."""
+"""The watch flow against a Prefect server: what is open is looked at; one that cannot be keeps none back."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ def _subject_kinds(d: Dossier, rule: Rule | None) -> str | None:
     if d.scope is None or not d.scope.records_by_object:
         return None
     objects = field_words().objects
-    kinds = {objects.get(name, f"people in {name} records") for name in d.scope.records_by_object}
-    return f"{_capital(', '.join(sorted(kinds)))}."
+    kinds = {objects.get(name, f"people in {name} records") for name in d.scope.records_by_object} - {""}
+    return f"{_capital(', '.join(sorted(kinds)))}." if kinds else None
 
 
 def _contact(d: Dossier, rule: Rule | None) -> str | None:

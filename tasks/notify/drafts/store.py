@@ -189,16 +189,16 @@ def decide(
         if found and (found[-1].approved, found[-1].role) == (approved, person.key):
             return found[-1]
         decision = Approval(draft_id, content_hash, approved, person.key, person.name, at, reason)
+        ledger.note(
+            Phase.NOTIFY,
+            "draft approved" if approved else "draft rejected",
+            draft_id,
+            content_hash=content_hash,
+            approved=approved,
+            approver=person.key,
+            reason=reason or None,
+        )
         append(folder, approvals_file(folder), Approval, [decision])
-    ledger.note(
-        Phase.NOTIFY,
-        "draft approved" if approved else "draft rejected",
-        draft_id,
-        content_hash=content_hash,
-        approved=approved,
-        approver=person.key,
-        reason=reason or None,
-    )
     return decision
 
 

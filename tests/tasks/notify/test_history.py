@@ -84,6 +84,13 @@ def test_answers_keep_who_and_when_and_a_double_click_is_one(world: World) -> No
     assert world.clocks(AWARE)["EU-NIS2-23-4-A"].status in DutyStatus
 
 
+def test_a_resumed_flow_does_not_overrule_what_was_said_since(world: World) -> None:
+    world.clocks(AWARE, HIGH)
+    answer(world.folder, world.ledger, "incident.risk_level", "unlikely", "privacy", AWARE + HOUR)
+    assert world.clocks(AWARE + 2 * HOUR, HIGH)["EU-GDPR-33-1"].status is DutyStatus.NOT_DUE
+    assert [one.by for one in all_answers(world.folder)] == ["Ines Moreau", "privacy"]
+
+
 @pytest.mark.parametrize(
     ("fact", "value"),
     [
