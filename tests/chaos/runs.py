@@ -1,0 +1,59 @@
+"""One containment run in a process of its own that a test may kill, and what it came to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from blocks.systems import Systems
+from tasks.contain.engine import contain
+from tasks.contain.jar import Credentials
+from tasks.contain.pace import Pace
+from tasks.evidence.ledger import open_ledger
+from tasks.incident import AccessStatus, Containment, Incident, from_json, to_json
+from tests.chaos.forking import fork
+from tests.chaos.points import Counted, watch
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one run. `found` is None when the process was killed."""
+
+    killed: bool
+    found: list[Containment] | None
+    moments: tuple[str, ...]
+
+    def by_status(self, status: AccessStatus) -> list[Containment]:
+        return [one for one in self.found or [] if one.status is status]
+
+
+def run(
+    systems: Callable[[], Systems],
+    incident: Incident,
+    jar: Callable[[], Credentials],
+    ledger: Path,
+    *,
+    kill_at: str = "",
+    pace: Pace | None = None,
+) -> Run:
+    """Contain in a fork of this process, whose clients are made new; killed at the named moment, if any."""
+    told = ledger.with_suffix(".run.json")
+    told.unlink(missing_ok=True)
+
+    def go() -> None:
+        os.environ["LEAK_RESPONSE_STRICT_LEDGER"] = "1"
+        counted = Counted(kill_at)
+        watch(counted)
+        found = contain(incident, systems(), open_ledger(ledger), jar=jar(), pace=pace)
+        told.write_text(json.dumps({"found": to_json(found), "moments": counted.names()}))
+
+    _, status = os.waitpid(fork(go), 0)
+    if os.WIFSIGNALED(status):
+        return Run(True, None, ())
+    if os.WEXITSTATUS(status):
+        raise RuntimeError(f"containment ended with code {os.WEXITSTATUS(status)}: see above")
+    made = json.loads(told.read_text())
+    return Run(False, from_json(list[Containment], made["found"]), tuple(made["moments"]))
