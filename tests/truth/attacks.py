@@ -1,0 +1,236 @@
+"""Random attacks on a small twin: what a thief may do with a stolen token, step by step, from a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from blocks.salesforce.soql import Query, ast, render
+from tests.blocks.soql.generator import Generator, Vocabulary
+from tests.tasks.scope.attack import Thief, Twin
+
+CHANCE = {"date": 0.2, "datetime": 0.2}
+TYPES = {
+    "string": "text", "email": "text", "phone": "text", "picklist": "text", "textarea": "text", "url": "text",
+    "double": "number", "currency": "number", "int": "number", "boolean": "boolean", "date": "date",
+    "datetime": "datetime", "id": "id", "reference": "id",
+}  # fmt: skip
+OBJECTS = ("Contact", "Lead", "Case", "Account", "Order", "Loyalty_Member__c", "CaseComment", "OrderItem")
+CHILDREN = {
+    "Account": (("Contacts", "Contact"), ("Cases", "Case")), "Contact": (("Cases", "Case"),),
+    "Order": (("OrderItems", "OrderItem"),), "Case": (("CaseComments", "CaseComment"),),
+}  # fmt: skip
+PARENTS = {
+    "Contact": {"Account": "Account"}, "Case": {"Contact": "Contact", "Account": "Account"},
+    "Order": {"Account": "Account"}, "Loyalty_Member__c": {"Contact__r": "Contact"},
+    "CaseComment": {"Parent": "Case"}, "OrderItem": {"Order": "Order"},
+}  # fmt: skip
+
+
+@dataclass
+class Attack:
+    """What was done, from when to when; `ambiguous`: no log can say which rows left."""
+
+    number: int
+    user: str
+    since: datetime
+    until: datetime
+    steps: list[str] = field(default_factory=list)
+    ambiguous: set[str] = field(default_factory=set)
+    missing: str = ""  # the source that is not there
+
+
+def vocabulary(twin: Twin, now: datetime) -> Vocabulary:
+    """The fields that may be filtered, with texts and ids that occur."""
+    fields: dict[str, dict[str, str]] = {}
+    texts: set[str] = set()
+    ids: set[str] = set()
+    for name in OBJECTS:
+        described = twin.org.rest("GET", f"sobjects/{name}/describe", what="test")
+        known = {
+            f["name"]: TYPES[f["type"]]
+            for f in described["fields"]
+            if f["type"] in TYPES and f["filterable"] and f["type"] not in ("textarea",)
+        }
+        fields[name] = {n: t for n, t in known.items() if n not in ("IsDeleted", "MasterRecordId")}
+        rows = list(twin.org.query(f"SELECT {', '.join(known)} FROM {name} LIMIT 8", what="test"))
+        for row in rows:
+            texts |= {str(row[n]) for n, t in known.items() if t == "text" and row.get(n)}
+            ids |= {str(row[n]) for n, t in known.items() if t == "id" and row.get(n)}
+    numbers = tuple(map(Decimal, ("0", "1", "2", "50", "120.5", "300", "1000")))
+    return Vocabulary(fields, PARENTS, tuple(sorted(texts)), numbers, tuple(sorted(ids)), now)
+
+
+class Attacker:
+    """One stolen token and what is done with it."""
+
+    def __init__(self, twin: Twin, user: str, random: Random, vocabulary: Vocabulary, attack: Attack) -> None:
+        self.thief = Thief(twin, user)
+        self.random, self.attack = random, attack
+        self.generator = Generator(random, vocabulary)
+        self.vocabulary = vocabulary
+
+    def run(self, steps: int) -> None:
+        often = (self.query, self.bulk, self.single)
+        moves: list[Callable[[], str]] = [
+            *often, *often, self.query, self.children, self.limited, self.stopped, self.part_of_bulk,
+            self.count, self.refused, self.composite, self.odd, self.collection,
+        ]  # fmt: skip
+        for _ in range(steps):
+            self.attack.steps.append(self.random.choice(moves)())
+
+    def statement(self) -> Query:
+        return self.generator.runnable()
+
+    def get(self, soql: str, verb: str = "query", **headers: str) -> dict[str, Any]:
+        reply = self.thief.call("GET", verb, params={"q": soql}, headers=headers)
+        return reply.json() if reply.ok else {}
+
+    def drain(self, page: dict[str, Any], most: int = 1_000) -> None:
+        while page.get("nextRecordsUrl") and most > 1:
+            page = self.thief.call("GET", page["nextRecordsUrl"]).json()
+            most -= 1
+
+    # --- moves -------------------------------------------------------------------------------------
+
+    def query(self) -> str:
+        query = self.statement()
+        verb = self.random.choice(("query", "query", "queryAll"))
+        if self.random.random() < 0.15:
+            query = replace(query, for_=("VIEW",))
+        headers = {"Sforce-Query-Options": "batchSize=200"} if self.random.random() < 0.4 else {}
+        self.drain(self.get(render(query), verb, **headers))
+        return f"{verb} {query.object}"
+
+    def children(self) -> str:
+        name = self.random.choice(tuple(CHILDREN))
+        relation, child = self.random.choice(CHILDREN[name])
+        path, _ = self.generator.path(child)
+        inner = Query((ast.FieldRef(("Id",)), ast.FieldRef(path)), relation)
+        outer = self.generator.runnable(name)
+        self.drain(self.get(render(replace(outer, fields=(*outer.fields, ast.SubQuery(inner))))))
+        return f"children of {name}"
+
+    def limited(self) -> str:
+        query = self.statement()
+        ordered = self.random.random() < 0.5
+        order = (ast.OrderBy(ast.FieldRef(("Id",)), self.random.random() < 0.5),) if ordered else ()
+        limit = self.random.choice((1, 5, 50, 5000))
+        self.drain(self.get(render(replace(query, order_by=order, limit=limit))))
+        self.attack.ambiguous.add("limit") if not ordered else None
+        return f"limit {limit} {query.object}"
+
+    def stopped(self) -> str:
+        """Two pages of many, then no more."""
+        name = self.random.choice(("Contact", "Case", "OrderItem"))
+        page = self.get(f"SELECT Id, CreatedDate FROM {name}", **{"Sforce-Query-Options": "batchSize=200"})
+        self.drain(page, 2)
+        if page.get("totalSize", 0) > 400:
+            self.attack.ambiguous.add("stopped")
+        return f"stopped {name}"
+
+    def bulk(self) -> str:
+        query = self.statement()
+        with contextlib.suppress(AssertionError, KeyError, TypeError):
+            self.thief.export(render(query), self.random.choice(("query", "queryAll")))
+        return f"bulk {query.object}"
+
+    def part_of_bulk(self) -> str:
+        """The first rows of a job's results; the job is left or deleted, or never fetched at all."""
+        name = self.random.choice(("Contact", "Case"))
+        text = f"SELECT Id, CreatedDate FROM {name}"
+        job = (
+            self.thief.call("POST", "jobs/query", json={"operation": "query", "query": text}).json().get("id")
+        )
+        if not job:
+            return "bulk refused"
+        while self.thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
+            time.sleep(0.02)
+        fetched = self.random.random() < 0.7
+        if fetched:
+            self.thief.call("GET", f"jobs/query/{job}/results", params={"maxRecords": "100"})
+        if self.random.random() < 0.5:
+            self.thief.call("DELETE", f"jobs/query/{job}")
+        self.attack.ambiguous.add("part of bulk")
+        return f"part of bulk {name}"
+
+    def _some_id(self, name: str) -> str:
+        page = self.get(f"SELECT Id FROM {name} ORDER BY Id LIMIT 30")
+        rows = page.get("records") or []
+        return str(self.random.choice(rows)["Id"]) if rows else ""
+
+    def single(self) -> str:
+        name = self.random.choice(("Contact", "Case", "Lead", "Loyalty_Member__c"))
+        record = self._some_id(name)
+        if not record:
+            return "nothing to read"
+        kind = self.random.random()
+        path, query = f"sobjects/{name}/{record}", {}
+        if kind < 0.3:
+            query = {"fields": ",".join(self.random.sample(sorted(self.vocabulary.fields[name]), 3))}
+        self.thief.call("GET", path, params=query)
+        return f"read {name}"
+
+    def count(self) -> str:
+        name = self.random.choice(OBJECTS)
+        self.get(f"SELECT COUNT() FROM {name}")
+        self.get(f"SELECT COUNT(Id) n, CreatedById FROM {name} GROUP BY CreatedById")
+        return f"count {name}"
+
+    def refused(self) -> str:
+        self.get("SELECT Nonsense FROM Contact")
+        self.thief.call("GET", "sobjects/Contact/003000000000000AAA")
+        return "refused"
+
+    def composite(self) -> str:
+        """Several statements in one call: the logs hold the outer call alone."""
+        base = "/services/data/v67.0/query?q="
+        texts = [render(self.statement()) for _ in range(2)]
+        body = {
+            "compositeRequest": [
+                {"method": "GET", "referenceId": f"r{n}", "url": base + _quoted(text)}
+                for n, text in enumerate(texts)
+            ]
+        }
+        self.thief.call("POST", "composite", json=body)
+        return "composite"
+
+    def collection(self) -> str:
+        name = self.random.choice(("Contact", "Lead"))
+        ids = sorted({self._some_id(name) for _ in range(3)} - {""})
+        self.thief.call(
+            "GET", f"composite/sobjects/{name}", params={"ids": ",".join(ids), "fields": "Id,Email"}
+        )
+        self.attack.ambiguous.add("collection")
+        return f"collection {name}"
+
+    def odd(self) -> str:
+        """Spellings that are rare: aliases, FIELDS(), functions, semi-joins."""
+        text = self.random.choice(
+            (
+                "SELECT c.Id, c.Account.Name FROM Contact c WHERE c.LastName > 'M'",
+                "SELECT FIELDS(STANDARD) FROM Lead WHERE Company != null",
+                "SELECT Id, toLabel(Status) FROM Case WHERE IsClosed = TRUE",
+                "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account WHERE Name < 'H')",
+                "SELECT Id FROM Contact WHERE AccountId NOT IN (SELECT AccountId FROM Order)",
+                "SELECT Id, FORMAT(TotalAmount) FROM Order WHERE CreatedDate < TODAY",
+                "SELECT Id FROM Lead WHERE CreatedDate = LAST_N_DAYS:400",
+                "SELECT Id FROM Case WHERE CreatedDate >= LAST_MONTH",
+                "SELECT Id FROM Contact WHERE Birthdate < LAST_YEAR",
+                "SELECT Id, CreatedBy.Name FROM Case WHERE Contact.Account.Name != null",
+            )
+        )
+        self.drain(self.get(text))
+        return "odd"
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
