@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,18 @@ def build_unit(lake: Lake, unit: Unit) -> UnitInfo:
         return write_unit(db, lake, unit, parse(sources), fingerprint(sums), len(sums))
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """How a unit is written: all columns or these, and whether in the order of time."""
+
+    options: str = "COMPRESSION zstd, COMPRESSION_LEVEL 1"
+    columns: Sequence[str] = ()
+    ordered: bool = True
+
+
+STORE = Store()
+
+
 def write_unit(
     db: duckdb.DuckDBPyConnection,
     lake: Lake,
@@ -210,7 +222,7 @@ def write_unit(
     parsed: Iterator[Parsed],
     made_from: str,
     file_count: int,
-    options: str = "COMPRESSION zstd, COMPRESSION_LEVEL 1",
+    store: Store = STORE,
 ) -> UnitInfo:
     """Deduplicate, date and store what was parsed."""
     target = lake.events_file(unit)
@@ -225,10 +237,13 @@ def write_unit(
         rows_sql, columns, drift = _distinct(db, headers)
         problems += drift
         info = _summary(db, rows_sql, made_from, total, columns, problems, file_count)
+        if store.columns:
+            info = replace(info, columns=tuple(column for column in columns if column in store.columns))
+        kept = [column for column in columns if not store.columns or column in store.columns]
+        order = f"ORDER BY {', '.join(map(name, [AT, *columns[:3]]))}" if store.ordered else ""
         db.execute(
-            f"COPY (SELECT {', '.join(map(name, columns))}, {name(AT)} FROM ({rows_sql}) "  # noqa: S608
-            f"ORDER BY {', '.join(map(name, [AT, *columns[:3]]))}) TO {text(partial)} "
-            f"(FORMAT parquet, {options}, ROW_GROUP_SIZE 122880, {meta_sql(info_values(info))})"
+            f"COPY (SELECT {', '.join(map(name, [*kept, AT]))} FROM ({rows_sql}) {order}) TO {text(partial)} "  # noqa: S608
+            f"(FORMAT parquet, {store.options}, ROW_GROUP_SIZE 122880, {meta_sql(info_values(info))})"
         )
         put_in_place(partial, target)
     finally:

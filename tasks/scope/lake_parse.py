@@ -74,16 +74,18 @@ def _first_row(path: Path) -> dict[str, str]:
     return dict(zip(header, next(rows, []), strict=False))
 
 
-def parse(files: Sequence[Path], *, columns: Sequence[str] = (), chunk: int = CHUNK) -> Iterator[Parsed]:
+def parse(
+    files: Sequence[Path], *, columns: Sequence[str] = (), chunk: int = CHUNK, upper: bool = True
+) -> Iterator[Parsed]:
     """Parse files in pieces of about `chunk` bytes; `columns` limits what is kept (missing ones are left out).
 
-    Column names come in upper case, values as text, empty where the file has nothing.
+    Column names come in upper case (`upper`), values as text, empty where the file has nothing.
     """
     waiting: dict[tuple[str, ...], list[bytes]] = {}
     sizes: dict[tuple[str, ...], int] = {}
     for path in files:
         data = _plain(path.read_bytes())
-        header, body = _split(data) if data is not None else ((), b"")
+        header, body = _split(data, upper) if data is not None else ((), b"")
         if not header:
             yield _slowly(path, columns)
             continue
@@ -111,15 +113,16 @@ def _plain(data: bytes) -> bytes | None:
     return None if data.count(b'"') % 2 else data.removeprefix(_BOM)
 
 
-def _split(data: bytes) -> tuple[tuple[str, ...], bytes]:
+def _split(data: bytes, upper: bool) -> tuple[tuple[str, ...], bytes]:
     """Column names and the rest; no names where they are not plain or not unique."""
     line, _, body = data.partition(b"\n")
     try:
         names = next(csv.reader([line.decode("utf-8").rstrip("\r")]), [])
     except (UnicodeDecodeError, csv.Error):
         return (), b""
-    header = tuple(column.strip().upper() for column in names)
-    whole = line.count(b'"') % 2 == 0 and all(header) and len(set(header)) == len(header)
+    header = tuple(column.strip().upper() if upper else column.strip() for column in names)
+    different = len({column.upper() for column in header}) == len(header)
+    whole = line.count(b'"') % 2 == 0 and all(header) and different
     return (header, body) if whole and header else ((), b"")
 
 

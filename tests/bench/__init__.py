@@ -1,0 +1,1 @@
+"""How fast scoping is, measured against plain pandas, hand-written engines and the bytes themselves."""
