@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from prefect import flow
@@ -10,54 +11,114 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
 from blocks.plan import system_of
+from flows.approval import suspendable, wait_for
 from flows.artifacts import containment_artifact
-from flows.workspace import Workspace
+from flows.workspace import Workspace, now
+from tasks.contain.approvals import Approvals, Decision
 from tasks.contain.jar import jar_of
+from tasks.contain.planted import found_planted
 from tasks.contain.run import contain_system, plan_change_set
 from tasks.incident import AccessStatus, Containment, Incident, Mode, Suspect, System
 from tasks.scope.found import FoundCredential
 from tasks.scope.run import find_credentials
 
+NEEDS_APPROVAL = "NeedsApproval"  # the name of the state in which a run ends that waits for a person
+
 
 @flow(name="contain", flow_run_name="contain-{incident_id}")
-def contain(incident_id: str, approved: str | None = None) -> State[str]:
+def contain(
+    incident_id: str, approved: str | None = None, approver: str | None = None, wait: bool | None = None
+) -> State[str]:
     """Close and prove every access of the suspects; run it again at any time, nothing is done twice.
 
     The free text that the suspects could read is searched for credentials at the same time; what is found is
-    closed too. In mode `plan` the change set and its hash are shown and nothing is changed.
+    closed too. In mode `plan` the change set and its hash are shown and nothing is changed. What the plan
+    wants approved is closed when somebody approves exactly that, or when the plan's default says so.
 
     Args:
         incident_id: A declared incident.
-        approved: Hash of the change set that a person agreed to, where the plan asks for one.
+        approved: Hash of a change set that was shown and is agreed to; needs `approver`.
+        approver: Who agrees.
+        wait: Wait for an approval that is asked for, or end and say what waits. Left out: wait where that
+            costs nothing, which is in a deployment's own run.
     """
     work = Workspace.open(incident_id)
     if work.incident.mode is Mode.PLAN:
         return show_plan(work)
+    if approved:
+        Approvals(work.folder, work.ledger).answer(approved, approver or "", approved=True, now=now())
+    contained, searched, work = cut_and_follow(work, agreed_before(work))
+    if any(one.status is AccessStatus.ASKED for one in contained.values()):
+        contained |= cut_what_is_agreed(work, suspendable() if wait is None else wait)
+    work.folder.write(work.folder.containment, list(contained.values()))
+    containment_artifact(incident_id, list(contained.values()))
+    return outcome(work, list(contained.values()), searched)
+
+
+def cut_and_follow(work: Workspace, agreed: frozenset[str]) -> tuple[dict[str, Containment], bool, Workspace]:
+    """Cut everywhere at once; then what was found in exposed text. Containments by `Access.key`, whether the
+    search succeeded, and the workspace with the suspects found on the way."""
     search = find_credentials.submit(as_declared(work.incident), work.systems)
-    cutting = cut(work, work.incident, tuple(System), approved)
+    cutting = cut(work, tuple(System), agreed)
     found = search.result(raise_on_failure=False)
     searched = isinstance(found, list)
-    also = {}
+    also: dict[System, PrefectFuture[list[Containment]]] = {}
     if searched and found:
-        work = work.remember(work.incident.with_suspects(put_in_jar(incident_id, found)))
+        work = work.remember(work.incident.with_suspects(put_in_jar(work.incident.id, found)))
         touched = {System(system_of(one.kind)) for one in found}
         for system in touched:
             cutting[system].wait()  # two runs over one system would race each other
-        also = cut(work, work.incident, tuple(touched), approved)
-    contained = {one.access.key: one for run in (*cutting.values(), *also.values()) for one in run.result()}
-    work.folder.write(work.folder.containment, list(contained.values()))
-    containment_artifact(incident_id, list(contained.values()))
-    return outcome(list(contained.values()), searched)
+        also = cut(work, tuple(touched), agreed)
+    contained = results((*cutting.values(), *also.values()))
+    if planted := found_planted(work.ledger):
+        work = work.remember(work.incident.with_suspects(planted))
+    return contained, searched, work
 
 
 def cut(
-    work: Workspace, incident: Incident, systems: tuple[System, ...], approved: str | None
+    work: Workspace, systems: tuple[System, ...], agreed: frozenset[str]
 ) -> dict[System, PrefectFuture[list[Containment]]]:
     """Start containment of these systems side by side, one task each."""
     return {
-        system: contain_system.submit(incident, work.systems, work.ledger, system, approved)
+        system: contain_system.submit(work.incident, work.systems, work.ledger, system, agreed)
         for system in systems
     }
+
+
+def results(runs: Iterable[PrefectFuture[list[Containment]]]) -> dict[str, Containment]:
+    """What became of each access; a later run's word counts."""
+    return {one.access.key: one for run in runs for one in run.result()}
+
+
+def agreed_before(work: Workspace) -> frozenset[str]:
+    """What a person has agreed to already, if the world still is as it was shown."""
+    approvals = Approvals(work.folder, work.ledger)
+    if not approvals.requests():
+        return frozenset()
+    changes = plan_change_set(work.incident, work.systems, work.ledger)
+    return approvals.agreed(changes) | approvals.agreed(changes.asking)
+
+
+def cut_what_is_agreed(work: Workspace, wait: bool) -> dict[str, Containment]:
+    """Ask for what waits for an approval, and close it once exactly that is agreed to.
+
+    When the world has changed while somebody thought about it, the difference is shown and asked again.
+    """
+    approvals = Approvals(work.folder, work.ledger)
+    asked = plan_change_set(work.incident, work.systems, work.ledger).asking
+    while asked.changes:
+        request = approvals.ask(asked, work.systems.plan.policies.approval, now())
+        decision = approvals.decide(request, now())
+        if decision is Decision.PENDING and wait:
+            decision = wait_for(work, request)
+        if decision is not Decision.APPROVED:
+            break
+        fresh = plan_change_set(work.incident, work.systems, work.ledger).asking
+        if fresh.hash == request.hash:
+            touched = tuple({one.access.system for one in fresh.changes})
+            return results(cut(work, touched, fresh.closing).values())
+        asked = fresh
+    return {}
 
 
 def as_declared(incident: Incident) -> Incident:
@@ -76,15 +137,30 @@ def put_in_jar(incident_id: str, found: list[FoundCredential]) -> tuple[Suspect,
 def show_plan(work: Workspace) -> State[str]:
     """The exact change set, its hash, and nothing done."""
     changes = plan_change_set(work.incident, work.systems, work.ledger)
+    Approvals(work.folder, work.ledger).show(changes, now())
     (work.folder.path / "plan.txt").write_text("\n".join(changes.lines()) + "\n", encoding="utf-8")
     return Completed(message=f"{len(changes.changes)} changes planned, nothing changed; hash {changes.hash}")
 
 
-def outcome(contained: list[Containment], searched: bool) -> State[str]:
+def outcome(work: Workspace, contained: list[Containment], searched: bool) -> State[str]:
     """Failed unless every access that an API can close is closed and proven."""
     count = {status: sum(one.status is status for one in contained) for status in AccessStatus}
     text = ", ".join(f"{number} {status}" for status, number in count.items() if number)
-    if count[AccessStatus.FAILED] or count[AccessStatus.OPEN] or not searched:
+    if count[AccessStatus.FAILED] or count[AccessStatus.OPEN] or count[AccessStatus.REFUSED] or not searched:
         missing = "" if searched else "; the search for exposed credentials failed"
         return Failed(message=f"Not contained: {text}{missing}")
+    if count[AccessStatus.ASKED]:
+        return Failed(name=NEEDS_APPROVAL, message=f"Not contained: {text}; {what_to_approve(work)}")
     return Completed(message=f"Contained: {text}")
+
+
+def what_to_approve(work: Workspace) -> str:
+    """How a person lets the rest be closed, or that somebody said no."""
+    approvals = Approvals(work.folder, work.ledger)
+    asked = [one for one in approvals.requests() if one.deadline is not None]
+    if not asked:
+        return "nothing that still waits was found: run it again"
+    request = asked[-1]
+    if (given := approvals.answer_to(request.hash)) is not None and not given.approved:
+        return f"{request.hash[:12]} was rejected by {given.by or 'the default of the plan'}"
+    return f"approve with: leak-response approve {work.incident.id} --hash {request.hash[:12]} --by NAME"

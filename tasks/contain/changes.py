@@ -58,8 +58,12 @@ class ChangeSet:
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the changes, in an order of its own: equal worlds give equal hashes."""
-        content = {"incident": self.incident, "changes": sorted(c.identity() for c in self.changes)}
+        """SHA-256 over the changes, in an order of its own: equal worlds give equal hashes.
+
+        Manual steps are left out: whoever does one must not make an approval stale.
+        """
+        ours = sorted(c.identity() for c in self.changes if c.verdict is not Verdict.MANUAL)
+        content = {"incident": self.incident, "changes": ours}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -70,9 +74,9 @@ class ChangeSet:
         return frozenset(change.access.key for change in self.changes if change.verdict in closed)
 
     @property
-    def asking(self) -> tuple[Change, ...]:
-        """What waits for an approval."""
-        return tuple(change for change in self.changes if change.verdict is Verdict.ASK)
+    def asking(self) -> ChangeSet:
+        """The part that waits for an approval."""
+        return ChangeSet(self.incident, tuple(one for one in self.changes if one.verdict is Verdict.ASK))
 
     def lines(self) -> list[str]:
         """The change set for a person, ending with its hash."""

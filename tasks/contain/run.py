@@ -18,9 +18,16 @@ from tasks.incident import Containment, Incident, Ledger, System
 
 @task(name="contain", task_run_name="contain {system}", cache_policy=NO_CACHE, persist_result=False)
 def contain_system(
-    incident: Incident, systems: Systems, ledger: Ledger, system: System, approved: str | None = None
+    incident: Incident,
+    systems: Systems,
+    ledger: Ledger,
+    system: System,
+    agreed: frozenset[str] = frozenset(),
 ) -> list[Containment]:
-    """Close and prove every access of the suspects in one system. Failures come back as FAILED."""
+    """Close and prove every access of the suspects in one system. Failures come back as FAILED.
+
+    `agreed` names accesses (`Access.key`) that a person agreed to close.
+    """
     log = get_run_logger()
 
     def tell(containment: Containment) -> None:
@@ -31,7 +38,7 @@ def contain_system(
         systems,
         ledger,
         jar=jar_of(incident.id),
-        approved=approved,
+        agreed=agreed,
         only=system,
         on_progress=tell,
     )
