@@ -17,6 +17,7 @@ from deployments.lab.salesforce import (
     oauth,
     querying,
     records,
+    reports,
     resources,
     soap,
 )
@@ -60,6 +61,8 @@ def find_plain(call: Call) -> Route | None:
             return _choose(call, "", GET=oauth.userinfo, POST=oauth.userinfo)
         case ["id", org_id, user_id]:
             return _choose(call, "", GET=partial(oauth.identity, org_id=org_id, user_id=user_id))
+        case [report_id] if report_id.startswith("00O") and call.query.get("export") == "1":
+            return _choose(call, "", GET=partial(reports.exported, report_id=report_id))
         case ["services", "data"]:
             return Route(resources.versions, "", light=True)
         case ["services", "Soap", "u" | "c", version, *_]:
@@ -106,6 +109,13 @@ def find(call: Call, rest: str) -> Route:
             return _jobs(call, more)
         case ["tooling", *more]:
             return _tooling(call, more)
+        case ["analytics", "reports"]:
+            return _choose(call, GET=reports.listed)
+        case ["analytics", "reports", report_id]:
+            handler = partial(reports.run, report_id=report_id)
+            return _choose(call, GET=handler, POST=handler)
+        case ["analytics", "reports", report_id, "describe"]:
+            return _choose(call, GET=partial(reports.described, report_id=report_id))
         case ["apps", "oauth", *more]:
             return _apps(call, more)
         case ["named-credentials", "credential"]:
