@@ -64,7 +64,7 @@ def answer_all(
     """Store several answers of one person, all or none: the first that is wrong is raised as BadInput.
 
     An answer that this person gave before and somebody else has changed since is not given again: a flow that
-    is resumed with the answers it was started with must not overrule them. The ledger says so; `answer` does it.
+    is resumed with the answers it was started with must not overrule them. The ledger says so.
     """
     checked = [_checked(fact, value, by, at, plan) for fact, value in values.items()]
     earlier = all_answers(folder)

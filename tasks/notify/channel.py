@@ -63,6 +63,7 @@ class Channel:
         self.state = ChannelState()
         self._reload()
         self.problems: list[str] = []
+        self._down = False  # once it did not answer, this object asks no more: nobody waits for it twice
 
     def open(self, incident: Incident) -> bool:
         """Create the channel or find the one made before; invite the plan's roles; set the topic."""
@@ -281,12 +282,15 @@ class Channel:
     # --- surviving trouble -----------------------------------------------------------------------
 
     def _try(self, what: str, action: Callable[[], None]) -> bool:
+        if self._down:
+            return False
         try:
             with locked(self._folder, "slack"):
                 self._reload()
                 action()
         except LeakResponseError as error:
             self.problems.append(f"Slack: could not {what}: {error.problem}")
+            self._down = isinstance(error, Unreachable) and self.state.channel is not None
             if isinstance(error, SlackRefused) and error.code in GONE:
                 with locked(self._folder, "slack"):
                     self._replace_channel()

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
-from blocks.errors import LeakResponseError
+from blocks.errors import LeakResponseError, Unreachable
 from blocks.mail import MailServer
 from blocks.plan import Plan
 from blocks.slack import SlackWorkspace
@@ -105,6 +105,7 @@ class MailOutlet:
         self._folder = folder
         self._outbox = Outbox(folder)
         self.problems: list[str] = []
+        self._down = False
 
     @property
     def _sent_path(self) -> Path:
@@ -128,7 +129,8 @@ class MailOutlet:
         with locked(self._folder, "slack"):
             if key not in self._sent():
                 self._outbox.add(Message(key, text, thread, None, to))
-            self._flush()
+            if not self._down:
+                self._flush()
             return key in self._sent()
 
     def replace(self, key: str, text: str, blocks: Blocks) -> bool:
@@ -140,6 +142,7 @@ class MailOutlet:
                 refused = self._mail.send(self._as_mail(message))
             except LeakResponseError as error:
                 self.problems.append(f"Mail: could not send {message.key}: {error.problem}")
+                self._down = isinstance(error, Unreachable)
                 return
             if refused:
                 self.problems.append(f"Mail: {len(refused)} recipients of {message.key} were refused.")

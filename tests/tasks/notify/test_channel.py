@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_messages_wait_while_slack_is_down_and_go_out_in_order_once(
     later = Channel(workspace, plan, folder)
     assert later.post("three", "third") and later.post("three", "third")
     assert [message["text"] for message in messages(lab_slack)] == ["first", "second", "third"]
+
+
+def test_a_slack_that_does_not_answer_is_waited_for_once(
+    lab_slack: Slack, workspace: SlackWorkspace, plan: Plan, folder: IncidentFolder, incident: Incident
+) -> None:
+    Channel(workspace, plan, folder).open(incident)
+    lab_slack.control("faults", {"kind": "timeout", "delay_s": 2, "match": {"method": "chat.postMessage"}})
+    channel, started = Channel(workspace, plan, folder), time.monotonic()
+    assert not any(channel.post(f"key-{n}", f"text {n}") for n in range(20))
+    assert time.monotonic() - started < 8 and len(channel.problems) == 1
+    lab_slack.control("faults", method="DELETE")
+    assert Channel(workspace, plan, folder).flush()
+    assert [message["text"] for message in messages(lab_slack)] == [f"text {n}" for n in range(20)]
 
 
 def test_a_reply_lost_on_the_way_does_not_post_twice(
