@@ -77,7 +77,7 @@ class SystemRun:
         """One kind until it sees nothing open that could still be closed; whether anything was done."""
         changed = False
         for round_ in range(self._pace.rounds):
-            todo = [access for access in self._observe(kind) if self._is_due(access)]
+            todo = [access for access in self._observe(kind) if self._is_due(kind, access)]
             if not todo:
                 return changed
             changed = True
@@ -110,10 +110,13 @@ class SystemRun:
                 return sorted(found)
         return []
 
-    def _is_due(self, access: Access) -> bool:
+    def _is_due(self, kind: AccessKind, access: Access) -> bool:
         with self._lock:
             outcome = self._outcomes.get(access.key)
-        return outcome is None or outcome.status in (AccessStatus.CLOSED, AccessStatus.OPEN)
+        if outcome is None:
+            return True
+        # A manual step shows no way in that could open again: it is met once.
+        return not kind.manual and outcome.status in (AccessStatus.CLOSED, AccessStatus.OPEN)
 
     def _prove_earlier(self) -> None:
         """Accesses of earlier runs that nobody saw open now: prove that they still are shut."""
