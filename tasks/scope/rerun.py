@@ -121,7 +121,7 @@ def _one(
         note = f"could not be run again: {error.problem}"
         return Found(_no_records(), [unknown_run(ask, note) for ask in asks], (note,))
     judged = judge(rows, asked, asks, doubts)
-    records = _records(reader, asked, judged)
+    records = _records(reader, asked, judged, all_rows=any(ask.all_rows for ask in asks))
     notes = tuple(filter(None, (asked.widened, *doubts)))
     return Found(records, judged.runs, notes)
 
@@ -178,9 +178,11 @@ def _id_items(query: Query, asked: Asked, shape: ObjectShape) -> tuple[SelectIte
 
 
 def _ids_only(query: Query, asked: Asked, above: tuple[str, ...]) -> Query:
+    """A child query for ids, and what tells when its rows were there."""
     here = (*above, query.object.rpartition(".")[2].casefold())
     paths = [(*r.path, "Id") for r in asked.returned if r.children == here]
-    items: list[SelectItem] = [FieldRef(path) for path in dict.fromkeys([("Id",), *paths])]
+    names = [("Id",), *((name,) for name in JUDGED), *paths]
+    items: list[SelectItem] = [FieldRef(path) for path in dict.fromkeys(names)]
     items += [SubQuery(_ids_only(i.query, asked, here)) for i in query.fields if isinstance(i, SubQuery)]
     return replace(query, fields=tuple(items))
 
@@ -248,12 +250,15 @@ def _no_records() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="object") for name in RECORD_COLUMNS})
 
 
-def _records(reader: Reader, asked: Asked, judged: Judged) -> pd.DataFrame:
+def _records(reader: Reader, asked: Asked, judged: Judged, *, all_rows: bool) -> pd.DataFrame:
     """One line for each record that was shown: the rows themselves, their parents and their children."""
     frames = []
+    limited = asked.query is not None and any(
+        item.query.limit is not None for item in asked.query.fields if isinstance(item, SubQuery)
+    )
     for returned in asked.returned:
         if returned.children:
-            frames.append(_children(reader, returned, judged.rows))
+            frames.append(_children(reader, returned, judged.rows, all_rows=all_rows, limited=limited))
         else:
             name = ".".join((*returned.path, "Id"))
             frames.append(_lines(reader, returned, judged.rows, judged.rows[name]))
@@ -287,27 +292,48 @@ def _lines(reader: Reader, returned: Returned, rows: pd.DataFrame, ids: pd.Serie
     )
 
 
-def _children(reader: Reader, returned: Returned, rows: pd.DataFrame) -> pd.DataFrame:
+def _children(
+    reader: Reader, returned: Returned, rows: pd.DataFrame, *, all_rows: bool, limited: bool
+) -> pd.DataFrame:
+    """The children of each row, judged by when they came, changed and went, as the row itself was."""
     found: list[dict[str, Any]] = []
     path = ".".join((*returned.path, "Id"))
-    for record, at, certain, changed in rows[["children", "at", "certain", "changed"]].itertuples(
+    for record, at, certain, row_changed in rows[["children", "at", "certain", "changed"]].itertuples(
         index=False
     ):
         for child in _nested([record], returned.children):
             value = value_at(child, path)
-            if value:
-                name = returned.objects[0] if len(returned.objects) == 1 else reader.object_of(str(value))
-                found.append(
-                    {
-                        "object": name,
-                        "record_id": str(value),
-                        "fields": ",".join(returned.fields),
-                        "at": at,
-                        "certain": certain,
-                        "changed": changed,
-                    }
-                )
+            made, changed, deleted = _times(child)
+            gone = deleted and not (changed and changed > at)
+            if not value or (made and made > at) or (gone and not all_rows):
+                continue
+            name = returned.objects[0] if len(returned.objects) == 1 else reader.object_of(str(value))
+            moved = bool(changed is None or changed > at or gone or limited)
+            found.append(
+                {
+                    "object": name,
+                    "record_id": str(value),
+                    "fields": ",".join(returned.fields),
+                    "at": at,
+                    "certain": bool(certain) and not moved,
+                    "changed": bool(row_changed) or bool(changed and changed > at),
+                }
+            )
     return pd.DataFrame(found) if found else _no_records()
+
+
+def _times(record: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, bool]:
+    """When a record was made and last changed, and whether it is deleted now."""
+    made, changed = (value_at(record, name) for name in ("CreatedDate", "SystemModstamp"))
+    deleted = str(value_at(record, "IsDeleted") or "").casefold() == "true"
+    return _instant(made), _instant(changed), deleted
+
+
+def _instant(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None
 
 
 def _nested(records: Sequence[Mapping[str, Any]], relationships: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -44,6 +44,7 @@ class Attack:
     steps: list[str] = field(default_factory=list)
     ambiguous: set[str] = field(default_factory=set)
     missing: str = ""  # the source that is not there
+    notes: list[str] = field(default_factory=list)  # what scoping said about its re-runs
 
 
 def vocabulary(twin: Twin, now: datetime) -> Vocabulary:
@@ -77,6 +78,7 @@ class Attacker:
         self.vocabulary = vocabulary
 
     def run(self, steps: int) -> None:
+        """So many random moves, one after the other."""
         often = (self.query, self.bulk, self.single)
         moves: list[Callable[[], str]] = [
             *often, *often, self.query, self.children, self.limited, self.stopped, self.part_of_bulk,
@@ -145,11 +147,10 @@ class Attacker:
         """The first rows of a job's results; the job is left or deleted, or never fetched at all."""
         name = self.random.choice(("Contact", "Case"))
         text = f"SELECT Id, CreatedDate FROM {name}"
-        job = (
-            self.thief.call("POST", "jobs/query", json={"operation": "query", "query": text}).json().get("id")
-        )
-        if not job:
+        made = self.thief.call("POST", "jobs/query", json={"operation": "query", "query": text})
+        if not made.ok:
             return "bulk refused"
+        job = made.json()["id"]
         while self.thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
             time.sleep(0.02)
         fetched = self.random.random() < 0.7
