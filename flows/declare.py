@@ -81,13 +81,15 @@ def declare(
         mode=mode,
         commander=commander,
     )
-    warnings = preflight(Systems.load(plan), named)
+    systems = Systems.load(plan)
+    warnings = preflight(systems, named)
     folder = IncidentFolder.of(incident_id)
     ledger = open_ledger(folder.ledger, actor=actor(incident))
     earlier = folder.read(folder.incident, Incident)
     if earlier is not None:
         incident = earlier.with_suspects(named)
     folder.write(folder.incident, incident)
+    (folder.path / "plan.yaml").write_text(systems.plan.text, encoding="utf-8")
     ledger.note(
         Phase.DECLARE,
         "resumed" if earlier else "declared",

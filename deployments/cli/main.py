@@ -8,7 +8,23 @@ from typing import Annotated
 import typer
 
 from blocks.errors import LeakResponseError
-from deployments.cli import blocks, duties, lab, plan, rehearse, respond, up, verify
+from deployments.cli import (
+    approve,
+    blocks,
+    confirm_step,
+    duties,
+    incident,
+    lab,
+    plan,
+    rehearse,
+    respond,
+    scope,
+    slack,
+    subject,
+    undo,
+    up,
+    verify,
+)
 from deployments.lab.errors import LabError
 
 app = typer.Typer(
@@ -21,10 +37,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("respond")(respond.respond)
+app.command("approve")(approve.approve)
+app.command("confirm")(confirm_step.confirm)
+app.command("undo")(undo.undo)
 app.command("rehearse")(rehearse.rehearse)
-app.command("verify")(verify.verify)
+app.command("scope")(scope.scope)
+app.command("subject")(subject.subject)
 app.command("duties")(duties.duties)
+app.command("verify")(verify.verify)
 app.command("up")(up.up)
+app.command("slack-receiver")(slack.slack_receiver)
+app.add_typer(incident.app, name="incident")
 app.add_typer(lab.app, name="lab")
 app.add_typer(plan.app, name="plan")
 app.add_typer(blocks.app, name="blocks")

@@ -16,6 +16,7 @@ from deployments.cli.request import Request
 from tasks.incident import Incident, IncidentFolder, new_incident_id
 
 Progress = Callable[[str], None]
+QUIET = ("duty ", "drafted", "preserved")  # dozens of each; the phase's own line counts them
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _follow(path: Path, position: int, done: threading.Event, on_progress: Progr
 
 def progress_line(entry: Mapping[str, Any]) -> str | None:
     """One ledger entry for the terminal; attempts are silent, their results speak."""
-    if entry["kind"] == "ATTEMPT":
+    if entry["kind"] == "ATTEMPT" or entry["action"].startswith(QUIET):
         return None
     details = entry["details"]
     outcome = f" {details['outcome']}" if "outcome" in details else ""
