@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NOBODY = "leak-response-preflight-does-not-exist"
 NO_KEY = "AKIA0000000000000000"
 ABSENT = frozenset({"NoSuchEntity", "NoSuchEntityException", "404"})
+NO_TRUST = '{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}'
+TRUST = f'{{"Version":"2012-10-17","Statement":[{NO_TRUST}]}}'
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
 
 
@@ -37,6 +39,8 @@ def check_aws(aws: AwsAccount) -> list[Check]:
 
 def _tries(aws: AwsAccount) -> list[tuple[str, Callable[[], Any]]]:
     iam = aws.client("iam")
+    account = aws.client("sts").get_caller_identity()["Arn"].split(":")[4]
+    nobody = f"arn:aws:iam::{account}:user/{NOBODY}"
     own_key = aws.get_client().get_credentials().access_key  # an unknown key is AccessDenied for everybody
     now = datetime.now(UTC)
     return [
@@ -52,6 +56,22 @@ def _tries(aws: AwsAccount) -> list[tuple[str, Callable[[], Any]]]:
             lambda: iam.put_user_policy(UserName=NOBODY, PolicyName=NOBODY, PolicyDocument=POLICY),
         ),
         ("iam:DeleteUserPolicy", lambda: iam.delete_user_policy(UserName=NOBODY, PolicyName=NOBODY)),
+        ("iam:CreateAccessKey", lambda: iam.create_access_key(UserName=NOBODY)),
+        ("iam:GetLoginProfile", lambda: iam.get_login_profile(UserName=NOBODY)),
+        (
+            "iam:SimulatePrincipalPolicy",
+            lambda: iam.simulate_principal_policy(PolicySourceArn=nobody, ActionNames=["s3:GetObject"]),
+        ),
+        ("iam:GetRole", lambda: iam.get_role(RoleName=NOBODY)),
+        (
+            "iam:PutRolePolicy",
+            lambda: iam.put_role_policy(RoleName=NOBODY, PolicyName=NOBODY, PolicyDocument=POLICY),
+        ),
+        (
+            "iam:UpdateAssumeRolePolicy",
+            lambda: iam.update_assume_role_policy(RoleName=NOBODY, PolicyDocument=TRUST),
+        ),
+        ("s3:ListAllMyBuckets", lambda: aws.client("s3").list_buckets()),
         (
             "cloudtrail:LookupEvents",
             lambda: aws.client("cloudtrail").lookup_events(StartTime=now, EndTime=now, MaxResults=1),

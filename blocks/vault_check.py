@@ -19,6 +19,13 @@ NEEDED: tuple[tuple[str, str, str], ...] = (
     ("sys/leases/lookup", "update", "look up a lease"),
     ("sys/leases/lookup/preflight", "list", "list leases"),
     ("sys/leases/revoke", "update", "revoke a lease"),
+    ("sys/mounts", "read", "see which engines there are"),
+    ("sys/policies/acl/preflight", "read", "read what a policy opens"),
+    ("auth/{approle}/role/preflight", "read", "look up an AppRole"),
+    ("auth/{approle}/role/preflight/secret-id", "list", "list an AppRole's secret ids"),
+    ("auth/{approle}/role/preflight/secret-id", "update", "issue a secret id"),
+    ("auth/{approle}/role/preflight/secret-id-accessor/destroy", "update", "destroy a secret id"),
+    ("identity/entity/id/preflight", "update", "disable an entity"),
     ("{transit}/sign/{key}", "update", "sign the ledger"),
     ("{transit}/keys/{key}", "read", "read the ledger's public key"),
 )
@@ -61,7 +68,11 @@ def capabilities(vault: VaultServer) -> list[Check]:
     """One check per path the response needs; the fix is the stanza to add to our policy."""
     from blocks.vault import vault_errors
 
-    names = {"transit": vault.transit_mount, "key": vault.transit_key}
+    names = {
+        "transit": vault.transit_mount,
+        "key": vault.transit_key,
+        "approle": vault.approle_mount,
+    }
     needed = [(path.format(**names), capability, purpose) for path, capability, purpose in NEEDED]
     try:
         with vault_errors("asking for our capabilities", "Attach the policy `default` to our role."):
