@@ -25,6 +25,9 @@ NEAR = timedelta(
 )  # a bulk job may start this long after its query was logged, or the other way round
 
 
+ALONE = "query log alone"
+
+
 @dataclass(slots=True)
 class Ask:
     """One run of one query."""
@@ -81,8 +84,7 @@ def _sort(call: Call, by_session: dict[str, list[Call]], out: Matched) -> None:
     if call.kind in (CallKind.QUERY, CallKind.PAGE, CallKind.BULK):
         by_session[call.session].append(call)
     elif call.kind is CallKind.FAILED:
-        out.refused += 1
-        by_session[call.session].append(call)
+        out.refused += 1  # it takes no text: a text near it may be what a composite call ran
     elif call.kind is CallKind.RECORD:
         out.records.append(call)
     elif call.kind is CallKind.RECON:
@@ -128,16 +130,13 @@ def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matche
             pending.append(call)
         else:
             text.taken = True
-            if call.kind is not CallKind.FAILED:
-                asks.append(_ask(call, text.asked))
-    for call in pending:
-        if call.kind is not CallKind.FAILED:
-            asks.append(_unpaired(call, texts, shape))
+            asks.append(_ask(call, text.asked))
+    asks += [_unpaired(call, texts, shape) for call in pending]
     asks.sort(key=lambda ask: ask.at)
     _add_pages(asks, [call for call in calls if call.kind is CallKind.PAGE], out)
     for text in texts:
         if not text.taken:
-            lonely = Ask(text.asked, text.at, f"session:{session[:6]}", False, source="query log alone")
+            lonely = Ask(text.asked, text.at, f"session:{session[:6]}", False, source=ALONE)
             lonely.session, lonely.user = session, text.user
             lonely.doubt = "the query text stands alone: no log names the call that ran it"
             asks.append(lonely)
@@ -165,8 +164,6 @@ def _pairs(calls: Sequence[Call], texts: Sequence[_Text]) -> list[tuple[Call, _T
 
 
 def _fits(call: Call, asked: Asked) -> bool:
-    if call.kind is CallKind.FAILED:
-        return call.path.endswith(("query", "queryAll"))
     if call.kind is CallKind.BULK and asked.aggregate:
         return False
     return not call.entity or not asked.object or call.entity.casefold() == asked.object.casefold()

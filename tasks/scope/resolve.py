@@ -4,6 +4,7 @@ what stands alone join them."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pandas as pd
 
 from tasks.scope.directory import zones_of
 from tasks.scope.judge import Run
-from tasks.scope.matching import Ask, Matched
+from tasks.scope.matching import ALONE, NEAR, Ask, Matched
 from tasks.scope.queries import Asked
 from tasks.scope.reader import Reader
 from tasks.scope.rerun import Zone, has_dates, rerun
@@ -55,26 +56,25 @@ def resolve_calls(reader: Reader, calls: Matched, default_zone: Zone | None = No
     frames.append(singles.records)
     runs.extend(singles.runs)
     notes.extend(singles.notes)
-    runs.extend(_unresolved(calls))
+    runs.extend(list(_unresolved(calls, runs)))
     whole = [frame for frame in frames if len(frame)]
     records = pd.concat(whole, ignore_index=True) if whole else singles.records
     return Resolved(records, tuple(sorted(runs, key=lambda run: run.at)), tuple(dict.fromkeys(notes)))
 
 
-def _unresolved(calls: Matched) -> list[Run]:
-    """Successful reads whose records no source names: they count, by their observed rows."""
-    return [
-        Run(
-            f"call {call.path}",
-            call.entity,
-            call.at,
-            call.credential,
-            call.kind.value,
-            call.rows,
-            None,
-            False,
-            0,
-            f"{call.path}: the logs do not say which records",
+def _unresolved(calls: Matched, runs: Sequence[Run]) -> Iterator[Run]:
+    """Successful reads whose records no source names: they count, by their observed rows; less those that
+    query texts of the same session explain, which stand alone at that time (a composite call ran them)."""
+    alone = [run for run in runs if run.source == ALONE and run.rerun is not None]
+    for call in calls.unresolved:
+        mine = [
+            r for r in alone if r.credential == f"session:{call.session[:6]}" and abs(r.at - call.at) <= NEAR
+        ]
+        explained = sum(run.rerun or 0 for run in mine) if "composite" in call.path else 0
+        alone = [run for run in alone if not explained or run not in mine]
+        observed = None if call.rows is None else max(0, call.rows - explained)
+        note = f"{call.path}: the logs do not say which records"
+        name = f"call {call.path}"
+        yield Run(
+            name, call.entity, call.at, call.credential, call.kind.value, observed, None, False, 0, note
         )
-        for call in calls.unresolved
-    ]

@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attacks", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--wide", action="store_true", help="show where more was named than left")
     parser.add_argument("--contacts", type=int, default=250)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="truth-") as base:
@@ -36,6 +37,8 @@ def main() -> int:
         print(world.scores[name].line(name))
     for text in world.scores["all"].outside:
         print(f"outside: {text}")
+    for text in world.scores["all sources"].wide if asked.wide else ():
+        print(f"wide: {text}")
     print(f"{asked.attacks} attacks, seed {asked.seed}, {time.monotonic() - began:.0f} s")
     exact = world.scores["all sources"]
     return 1 if world.scores["all"].outside or exact.records.recall < 1 else 0

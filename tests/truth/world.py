@@ -64,6 +64,7 @@ class Score:
     subjects: Tally = field(default_factory=Tally)
     certain: Tally = field(default_factory=Tally)
     outside: list[str] = field(default_factory=list)
+    wide: list[str] = field(default_factory=list)  # where more was named than left
 
     def line(self, name: str) -> str:
         parts = [f"{name:<34} {self.attacks:>4} attacks"]
