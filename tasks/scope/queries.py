@@ -18,6 +18,8 @@ from blocks.salesforce.soql.uses import FieldUse, filter_fields, returned_fields
 from tasks.scope.shape import ObjectShape, OrgShape
 
 _FROM = re.compile(r"\bFROM\s+([A-Za-z]\w*)", re.IGNORECASE)
+# Who made or owns a record: staff, whose names stand beside every record anyway.
+_EVERYWHERE = frozenset({"createdby", "lastmodifiedby", "owner", "recordtype", "profile", "userrole"})
 _CUSTOM = {"ALL": (True, False), "CUSTOM": (True,), "STANDARD": (False,)}
 
 
@@ -75,7 +77,21 @@ def whole_object(object_name: str, why: str, shape: OrgShape, name: str = "") ->
     if root is None:
         why = f"{why}; object {object_name or 'unknown'} cannot be described"
         return Asked(name, object_name, widened=why)
-    return Asked(name, root.name, (Returned((root.name,), _names(root)),), widened=why)
+    returned = [Returned((root.name,), _names(root)), *_parents(root, shape)]
+    return Asked(name, root.name, tuple(returned), widened=why)
+
+
+def _parents(root: ObjectShape, shape: OrgShape, above: Path = ()) -> Iterator[Returned]:
+    """What a query that nobody knows may have read of the records that these belong to, two steps up."""
+    for lookup in root.fields:
+        targets = tuple(t for t in lookup.reference_to if shape.get(t) is not None)
+        if not lookup.relationship or not targets or lookup.relationship.casefold() in _EVERYWHERE:
+            continue
+        path = (*above, lookup.relationship.casefold())
+        found = [parent for t in targets if (parent := shape.get(t)) is not None]
+        yield Returned(targets, tuple(dict.fromkeys(n for one in found for n in _names(one))), path)
+        if not above and len(found) == 1:
+            yield from _parents(found[0], shape, path)
 
 
 def _unread(name: str, text: str, why: str, shape: OrgShape) -> Asked:
