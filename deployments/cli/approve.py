@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,7 @@ def approve(
 
     Example: leak-response approve INC-20261124-093012-7f3a --hash 3f9a1c20 --by 'Ines Moreau'
     """
-    from flows.workspace import now
+    # Nothing here may import Prefect: its server is chosen later, when something is to be run.
     from tasks.contain.approvals import Approvals
     from tasks.evidence.ledger import open_ledger
     from tasks.incident import IncidentFolder, home
@@ -41,7 +42,7 @@ def approve(
             _show(request, approvals)
         return
     request = approvals.find(hash_)
-    approvals.answer(request.hash, by, approved=not reject, now=now())
+    approvals.answer(request.hash, by, approved=not reject, now=datetime.now(UTC))
     typer.echo(f"{'rejected' if reject else 'approved'} {request.hash[:12]} by {by}")
     if run:
         _go_on(incident, request, "reject" if reject else "approve")

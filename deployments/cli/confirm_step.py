@@ -30,16 +30,16 @@ def confirm(
 
     Example: leak-response confirm INC-20261124-093012-7f3a 'app-block/Support Chat' --by 'Priya Nair'
     """
-    from tasks.contain.manual_steps import waiting_steps
     from tasks.incident import IncidentFolder, home
 
     if not (home() / "incidents" / incident).is_dir():
         raise BadInput(
             f"There is no incident {incident} in {home()}.", "Check the id, or LEAK_RESPONSE_HOME."
         )
-    folder = IncidentFolder.of(incident)
     if not access:
-        for step in waiting_steps(folder):
+        from tasks.contain.manual_steps import waiting_steps
+
+        for step in waiting_steps(IncidentFolder.of(incident)):
             typer.echo(f"{step.access.key}  ({step.status})\n  {step.detail}")
         return
     if len(by.strip()) < 3:
