@@ -8,17 +8,21 @@ from prefect.states import Completed
 
 from flows.artifacts import steps_artifact
 from flows.workspace import Workspace
+from tasks.remediate.replace import replace_credentials
 from tasks.remediate.steps import list_steps
 
 
 @flow(name="remediate", flow_run_name="remediate-{incident_id}")
 def remediate(incident_id: str) -> State[str]:
-    """List the manual steps, failed accesses and replacements that are still owed, with their owners.
+    """Replace what was cut, once per incident; list what people still have to do, each with an owner.
 
     Args:
         incident_id: A declared incident.
     """
     work = Workspace.open(incident_id)
+    replaced = replace_credentials(work.incident, work.systems, work.folder, work.ledger)
     steps = list_steps(work.incident, work.systems, work.folder, work.ledger)
     steps_artifact(incident_id, steps)
-    return Completed(message=f"{len(steps)} steps for people, each with an owner")
+    done = sum(one.done for one in replaced)
+    restored = f"{done} of {len(replaced)} integrations restored"
+    return Completed(message=f"{restored}; {len(steps)} steps for people, each with an owner")

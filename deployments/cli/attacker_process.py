@@ -7,12 +7,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 from blocks.errors import BadInput, LeakResponseError
 from deployments.lab.process import clean_env
+from deployments.lab.scenarios.scenario import Scenario
 
-SCENARIOS = {"stolen-connected-app": "deployments.lab.scenarios.stolen_connected_app"}
+SCENARIOS = {
+    name: f"deployments.lab.scenarios.{name.replace('-', '_')}"
+    for name in ("stolen-connected-app", "leaked-ci-key", "insider-export")
+}
 EXFILTRATION_TIMEOUT_S = 600
 
 
@@ -30,11 +35,12 @@ class Attempts:
     successes_after_contained: int
 
 
-def scenario_module(name: str) -> str:
-    """The module that plays a scenario; BadInput lists the scenarios."""
+def scenario_named(name: str) -> Scenario:
+    """A scripted attack by its name; BadInput lists the scenarios."""
     if name not in SCENARIOS:
         raise BadInput(f"Unknown scenario {name!r}.", f"Scenarios: {', '.join(sorted(SCENARIOS))}.")
-    return SCENARIOS[name]
+    scenario: Scenario = import_module(SCENARIOS[name]).SCENARIO
+    return scenario
 
 
 class Attacker:

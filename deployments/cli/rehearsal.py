@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from deployments.cli.attacker_process import Attacker, Attempts, read_attempts
@@ -23,21 +21,14 @@ from deployments.cli.result import (
 )
 from deployments.cli.run_flow import Outcome, run_response
 from deployments.lab.lab import Lab
+from deployments.lab.scenarios.scenario import Scenario
 from deployments.prefect_server import PrefectServer
 from tasks.incident import Mode, Suspect, Window, to_json
-
-# What a commander would know when the alarm comes: the attack was malicious and from outside.
-ANSWERS = {
-    "incident.malicious": True,
-    "incident.risk_level": "high",
-    "incident.br_significantly_affects": True,
-    "incident.card_data_suspected": False,
-}
 
 
 @dataclass
 class Rehearsal:
-    scenario: str
+    scenario: Scenario
     seed: int
     lab: Lab
     attacker: Attacker
@@ -58,9 +49,9 @@ class Rehearsal:
         return self._score(outcome, attempts)
 
     def _request(self, began: datetime, triggered: datetime) -> Request:
-        suspects = tuple(Suspect.parse(text) for text in self.lab.info["suspects"])
+        suspects = tuple(Suspect.parse(text) for text in self.scenario.suspects(self.lab.info))
         return Request(
-            what_happened=f"Rehearsal of {self.scenario}",
+            what_happened=f"Rehearsal: {self.scenario.leaked}",
             suspects=suspects,
             window=Window(began - timedelta(minutes=5)),
             aware_at=triggered,
@@ -68,19 +59,19 @@ class Rehearsal:
             incident_id=None,
             commander=None,
             plan=LAB_PLAN,
-            answers=ANSWERS,
+            answers=self.scenario.answers,
         )
 
     def _score(self, outcome: Outcome, attempts: Attempts) -> dict[str, Any]:
         folder = outcome.folder
         contained = containment(folder)
         listed = accesses(contained)
-        found = compared_scope(outcome, self.lab.info)
+        found = compared_scope(outcome.folder, self.lab.info, self.scenario.credentials(self.lab.info))
         proof = evidence(folder)
         self.say("Searching the run history for canaries ...")
         canaries = self._canaries()
         result = {
-            "scenario": self.scenario,
+            "scenario": self.scenario.name,
             "seed": self.seed,
             "incident_id": outcome.incident.id,
             "passed": False,
@@ -109,13 +100,10 @@ class Rehearsal:
         return search_history(list(self._needles()))
 
     def _needles(self) -> Iterator[str]:
-        stolen, slack = self.lab.info["stolen"], self.lab.info["slack"]
-        yield from (stolen["aws_secret_access_key"], stolen["vault_token"], stolen["consumer_secret"])
+        slack = self.lab.info["slack"]
         yield from (slack["token"], slack["signing_secret"])
-        yield from list(json.loads(Path(stolen["refresh_tokens_file"]).read_text(encoding="utf-8")).values())[
-            :50
-        ]
-        yield from self.lab.info.get("canaries", ())
+        yield from self.scenario.secrets(self.lab.info)
+        yield from customers()
 
     def show(self, result: dict[str, Any]) -> None:
         """The scorecard for a person."""
@@ -126,6 +114,15 @@ class Rehearsal:
         console = Console()
         console.print(scorecard(result, reasons=reasons(result)))
         console.print(f"Report: {result['report']}")
+
+
+def customers() -> Iterator[str]:
+    """E-mail addresses and phone numbers of customers: personal data that must stand nowhere."""
+    from blocks.systems import Systems
+
+    soql = "SELECT Email, Phone FROM Contact WHERE Email != null AND Phone != null LIMIT 40"
+    for row in Systems.load(LAB_PLAN).salesforce.query(soql):
+        yield from (str(row["Email"]), str(row["Phone"]))
 
 
 def reasons(result: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from tasks.incident import home
 
 if TYPE_CHECKING:
     from deployments.cli.rehearsal import Rehearsal
+    from deployments.lab.scenarios.scenario import Scenario
 
 
 def rehearse(
@@ -36,14 +37,14 @@ def rehearse(
 
     Example: leak-response rehearse --scenario stolen-connected-app --seed 1 --json scorecard.json
     """
-    from deployments.cli.attacker_process import scenario_module
+    from deployments.cli.attacker_process import scenario_named
 
     check_writable(json_file)
-    module = scenario_module(scenario)
+    played = scenario_named(scenario)
     os.environ["LEAK_RESPONSE_HOME"] = str(home())
     say = Say()
     with ExitStack() as stack:
-        rehearsal = prepare(stack, module, scenario, seed, contacts, latency_ms, log_delay_s, say)
+        rehearsal = prepare(stack, played, seed, contacts, latency_ms, log_delay_s, say)
         result = rehearsal.run()
     if json_file:
         write_json(json_file, result)
@@ -64,8 +65,7 @@ class Say:
 
 def prepare(
     stack: ExitStack,
-    module: str,
-    scenario: str,
+    scenario: Scenario,
     seed: int,
     contacts: int,
     latency_ms: int,
@@ -82,7 +82,7 @@ def prepare(
 
     folder = home() / "labs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     started = time.monotonic()
-    say(f"Rehearsing {scenario} (seed {seed}, {contacts:,} contacts)")
+    say(f"Rehearsing {scenario.name} (seed {seed}, {contacts:,} contacts)")
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(
             Lab.start,
@@ -100,6 +100,6 @@ def prepare(
     say("Plan and systems are saved as blocks")
     lab_seconds = time.monotonic() - started
     say("The attacker takes what it can ...")
-    attacker = Attacker(module, lab.json_path, folder / "attack.jsonl")
+    attacker = Attacker(scenario.module, lab.json_path, folder / "attack.jsonl")
     stack.callback(attacker.kill)
     return Rehearsal(scenario, seed, lab, attacker, server, lab_seconds, say)

@@ -70,7 +70,7 @@ def respond(
         answers=read_answers(answers),
         log_wait_s=log_wait_s,
     )
-    from deployments.cli.result import compared_scope, result_json
+    from deployments.cli.result import compared_scope, credentials_of, result_json
     from deployments.cli.run_flow import import_flows, run_response
     from deployments.prefect_server import prefect_server
 
@@ -81,7 +81,9 @@ def respond(
     if json_file:
         result = result_json(outcome)
         if lab is not None and outcome.incident.mode is Mode.CONTAIN:
-            result["scope"] = compared_scope(outcome, json.loads(lab.read_text(encoding="utf-8")))
+            known = json.loads(lab.read_text(encoding="utf-8"))
+            credentials = credentials_of(outcome.incident.suspects)
+            result["scope"] = compared_scope(outcome.folder, known, credentials)
         write_json(json_file, result)
     typer.echo(outcome.message, err=True)
     if not outcome.completed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from tasks.incident import (
     DutyStatus,
     IncidentFolder,
     ScopeSummary,
+    Suspect,
     SuspectKind,
 )
 
@@ -94,21 +95,27 @@ def scope(folder: IncidentFolder) -> dict[str, Any]:
     }
 
 
-def compared_scope(outcome: Outcome, lab: Mapping[str, Any]) -> dict[str, Any]:
-    """The scope beside the lab's truth of what the suspect apps were served, each record and each person."""
+def compared_scope(
+    folder: IncidentFolder, lab: Mapping[str, Any], credentials: Iterable[str]
+) -> dict[str, Any]:
+    """The scope beside the lab's truth of what these credentials were served, each record and each person."""
     from tasks.scope.exposure import affected_records, affected_subjects
 
     known = LabTruth(lab)
-    apps = [one.identifier for one in outcome.incident.suspects if one.kind is SuspectKind.CONNECTED_APP]
-    truth = set[Record]().union(*(known.served(f"oauth:{app}:*") for app in apps))
-    records = affected_records(outcome.folder)
-    people = affected_subjects(outcome.folder)
+    truth = set[Record]().union(*map(known.served, credentials))
+    records = affected_records(folder)
+    people = affected_subjects(folder)
     pairs = zip(people["subject"], zip(people["object"], people["record_id"], strict=True), strict=True)
     in_records = set(zip(records["object"], records["record_id"], strict=True))
-    found = scope(outcome.folder)
+    found = scope(folder)
     found["records"] |= asdict(score_records(truth, in_records))
     found["subjects"] |= asdict(score_subjects(truth, known.persons(), pairs))
     return found
+
+
+def credentials_of(suspects: Iterable[Suspect]) -> list[str]:
+    """The names under which the ground truth keeps what was served to suspect apps."""
+    return [f"oauth:{one.identifier}:*" for one in suspects if one.kind is SuspectKind.CONNECTED_APP]
 
 
 def duties(folder: IncidentFolder) -> list[dict[str, Any]]:

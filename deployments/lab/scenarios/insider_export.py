@@ -20,7 +20,7 @@ from deployments.lab.scenarios.attacker import (
     Persistence,
     SalesforceThief,
 )
-from deployments.lab.scenarios.scenario import Lab, Scenario, play, recall, remember
+from deployments.lab.scenarios.scenario import KNOWN_AT_THE_ALARM, Lab, Scenario, play, recall, remember
 
 USER_AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36"
 REPORTS = ("All Customers", "Gold Members")  # run, and the first one exported as well
@@ -121,12 +121,7 @@ SCENARIO = Scenario(
     suspects=lambda lab: recall(lab, "suspects"),
     credentials=lambda lab: recall(lab, "credentials"),
     secrets=lambda lab: recall(lab, "secrets"),
-    answers={
-        "incident.malicious": True,
-        "incident.risk_level": "high",
-        "incident.br_significantly_affects": True,
-        "incident.card_data_suspected": False,
-    },
+    answers=KNOWN_AT_THE_ALARM,
 )
 
 if __name__ == "__main__":

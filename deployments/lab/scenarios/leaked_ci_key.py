@@ -31,7 +31,7 @@ from deployments.lab.scenarios.attacker import (
     aws_client,
     vault_client,
 )
-from deployments.lab.scenarios.scenario import Lab, Scenario, play, recall, remember
+from deployments.lab.scenarios.scenario import KNOWN_AT_THE_ALARM, Lab, Scenario, play, recall, remember
 
 APP = "Release Pipeline"
 USERNAME = "erp-connect@lab.example"
@@ -256,12 +256,7 @@ SCENARIO = Scenario(
     suspects=lambda lab: recall(lab, "suspects"),
     credentials=lambda lab: recall(lab, "credentials"),
     secrets=lambda lab: recall(lab, "secrets"),
-    answers={
-        "incident.malicious": True,
-        "incident.risk_level": "high",
-        "incident.br_significantly_affects": True,
-        "incident.card_data_suspected": False,
-    },
+    answers=KNOWN_AT_THE_ALARM,
 )
 
 if __name__ == "__main__":

@@ -18,6 +18,12 @@ from typing import Any, Protocol
 from deployments.lab.scenarios.attacker import AttackLog, Credential, Persistence
 
 FACTS = "scenario.json"
+KNOWN_AT_THE_ALARM: Mapping[str, Any] = {
+    "incident.malicious": True,
+    "incident.risk_level": "high",
+    "incident.br_significantly_affects": True,
+    "incident.card_data_suspected": False,
+}
 Lab = Mapping[str, Any]  # what lab.json holds
 
 

@@ -9,7 +9,6 @@ Timeline: Cloudflare's account of August 2025, as far as public copies give it.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -29,6 +28,7 @@ from deployments.lab.scenarios.attacker import (
     postgres_login,
     vault_client,
 )
+from deployments.lab.scenarios.scenario import KNOWN_AT_THE_ALARM, Scenario, play
 
 USER_AGENT = "Salesforce-Multi-Org-Fetcher/1.0"
 RECON = (
@@ -182,22 +182,26 @@ class Attack:
         yield from self._aws() + self._vault() + self._database()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--lab", type=Path, required=True)
-    parser.add_argument("--log", type=Path, required=True)
-    arguments = parser.parse_args()
-    log = AttackLog(arguments.log)
-    attack = Attack(json.loads(arguments.lab.read_text(encoding="utf-8")), log)
-    attack.exfiltrate()
-    persistence = attack.persistence()
-    persistence.start()
-    print("exfiltrated", flush=True)
-    sys.stdin.read()
-    still_working = persistence.stop_and_sweep(list(attack.everything()))
-    log.close()
-    print(f"still working: {still_working}", flush=True)
+def _secrets(lab: Mapping[str, Any]) -> list[str]:
+    stolen = lab["stolen"]
+    tokens = json.loads(Path(stolen["refresh_tokens_file"]).read_text(encoding="utf-8"))
+    return [
+        stolen["aws_secret_access_key"],
+        stolen["vault_token"],
+        stolen["consumer_secret"],
+        *list(tokens.values())[:50],
+    ]
 
+
+SCENARIO = Scenario(
+    name="stolen-connected-app",
+    module="deployments.lab.scenarios.stolen_connected_app",
+    leaked="OAuth tokens of the support-chat app were stolen from its vendor",
+    suspects=lambda lab: list(lab["suspects"]),
+    credentials=lambda lab: [f"oauth:{lab['stolen']['app']}:*"],
+    secrets=_secrets,
+    answers=KNOWN_AT_THE_ALARM,
+)
 
 if __name__ == "__main__":
-    main()
+    play(Attack)
