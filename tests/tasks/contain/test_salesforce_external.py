@@ -21,7 +21,7 @@ from tasks.contain.salesforce.external_secrets import ExternalAppSecret
 from tasks.contain.salesforce.replacements import keep
 from tasks.contain.world import World
 from tasks.evidence.ledger import FileLedger
-from tasks.incident import AccessStatus, Containment, Incident, ProofMethod, System
+from tasks.incident import AccessStatus, Containment, Incident, Phase, ProofMethod, System
 
 from .conftest import PLAN, attempts, responder
 from .test_salesforce import admin, rows
@@ -178,7 +178,7 @@ def test_a_run_that_was_cut_off_is_finished_and_rotates_once(
     kind = ExternalAppSecret(World(suspect, systems))
     (access,) = kind.observe()
     ledger.attempt(
-        "contain", "close", access.key, system=System.SALESFORCE, kind=access.kind,
+        Phase.CONTAIN, "close", access.key, system=System.SALESFORCE, kind=access.kind,
         principal=access.principal, ref=access.ref, before=dict(access.before),
     )  # fmt: skip
     path = f"apps/oauth/credentials/{portal}/888000000000001/staged"
