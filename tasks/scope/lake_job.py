@@ -15,6 +15,7 @@ from itertools import groupby
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from tasks.incident import Window
 from tasks.scope.attribution import NO_KEYS, Marks, Own
@@ -95,20 +96,24 @@ def find(
     now: datetime,
     own: Own | None = None,
     kinds: Sequence[str] = (),
-    mapper: Mapper = map,
+    mapper: Mapper | None = None,
 ) -> Found:
     """Whose records the suspects' events name, for events in the window.
 
-    `kinds` names the bits of the map's `kinds`. `mapper` runs the days; see `ingest.ingest`.
+    `kinds` names the bits of the map's `kinds`. `mapper` runs the days apart, in other processes or on a cluster
+    that shares the lake's folder; without one the engine here takes them all at once, and spills.
     """
     known = Known(marks, ours=own_sessions(lake, window, now, own))
     chosen = window_days(lake, window, now)
+    if mapper is None:
+        chosen = [Day("all", tuple(unit for day in chosen for unit in day.units))] if chosen else []
     while True:
-        answers: list[DayFound] = list(mapper(_Search(lake, window, now, own, known), chosen))
+        answers: list[DayFound] = list((mapper or map)(_Search(lake, window, now, own, known), chosen))
         grown = known.union(answer.known for answer in answers)
-        if grown == known:
+        if grown == known or len(chosen) == 1:  # a day alone has spread its marks to the end already
             break
         known = grown
+    known = grown
     sums = _concat([answer.sums for answer in answers], _SUMS)
     records = _concat([answer.records for answer in answers], _RECORDS)
     if len(sums):
@@ -200,13 +205,14 @@ def _load(db: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
     """Spread the marks over table `events` to the end, then count what is the suspects'."""
+    put_marks(db, known)
     while True:
-        put_marks(db, known)
         grown = known.union([_day_known(db)])
         if replace(grown, marks=replace(grown.marks, machines=known.marks.machines)) == known:
             break
         known = grown
-    put_marks(db, grown)
+        put_growing(db, known)
+    put_growing(db, grown)
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {CERTAIN} AS certain FROM events "  # noqa: S608
         f"WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS}"
@@ -238,24 +244,33 @@ _NOT_OURS = f"NOT (type = '{_NAMELESS}' AND {_in('session', 'ours')})"
 def put_marks(db: duckdb.DuckDBPyConnection, known: Known) -> None:
     """The marks as tables, so that a thousand sessions are one join."""
     marks = known.marks
-    values = {
+    fixed = {
         "users": {user[:15] for user in marks.users},
         "apps": {app[:15] for app in marks.apps},
         "user_names": {user.lower() for user in marks.user_names},
         "app_names": marks.app_names,
-        "sessions": marks.sessions,
-        "logins": marks.logins,
-        "requests": known.requests,
         "ours": known.ours,
     }
-    for table, held in values.items():
-        frame = pd.DataFrame({"v": sorted(held)}, dtype="str")
-        db.register("marks_frame", frame)
-        db.execute(f"CREATE OR REPLACE TEMP TABLE mark_{table} AS SELECT v FROM marks_frame")  # noqa: S608
-    frame = pd.DataFrame(sorted(marks.machines), columns=["ip", "agent"], dtype="str")
-    db.register("marks_frame", frame)
-    db.execute("CREATE OR REPLACE TEMP TABLE mark_machines AS SELECT * FROM marks_frame")
-    db.unregister("marks_frame")
+    for table, held in fixed.items():
+        _put(db, table, v=sorted(held))
+    put_growing(db, known)
+
+
+def put_growing(db: duckdb.DuckDBPyConnection, known: Known) -> None:
+    """The marks that are found on the way."""
+    marks = known.marks
+    _put(db, "sessions", v=list(marks.sessions))
+    _put(db, "logins", v=list(marks.logins))
+    _put(db, "requests", v=list(known.requests))
+    machines = list(marks.machines)
+    _put(db, "machines", ip=[ip for ip, _ in machines], agent=[agent for _, agent in machines])
+
+
+def _put(db: duckdb.DuckDBPyConnection, table: str, **columns: list[str]) -> None:
+    strings = pa.table({column: pa.array(values, pa.string()) for column, values in columns.items()})
+    db.register("marks_table", strings)
+    db.execute(f"CREATE OR REPLACE TEMP TABLE mark_{table} AS SELECT * FROM marks_table")  # noqa: S608
+    db.unregister("marks_table")
 
 
 def _day_known(db: duckdb.DuckDBPyConnection) -> Known:

@@ -127,6 +127,7 @@ def test_other_processes_give_the_same_answer(tmp_path: Path) -> None:
     here = find(lake, MARKS["app"], WINDOW, now=NOW, own=OWN, kinds=("contact",))
     with ProcessPoolExecutor(2) as pool:
         same(here, find(lake, MARKS["app"], WINDOW, now=NOW, own=OWN, kinds=("contact",), mapper=pool.map))
+    same(here, find(lake, MARKS["app"], WINDOW, now=NOW, own=OWN, kinds=("contact",), mapper=map))
 
 
 def test_features_compare_the_window_with_the_days_before(tmp_path: Path) -> None:
@@ -160,16 +161,16 @@ def test_features_compare_the_window_with_the_days_before(tmp_path: Path) -> Non
 def test_a_tiny_memory_limit_spills_to_disk_and_gives_the_same_answer(tmp_path: Path) -> None:
     """Shown to need its disk: with no room to spill the same work cannot be done."""
     lake, _ = made(tmp_path, count=40)
-    big = pd.DataFrame({"k": range(1_500_000)}).astype("str") + "-a-key-that-takes-its-room"
+    big = pd.DataFrame({"k": range(3_000_000)}).astype("str") + "-a-key-that-takes-its-room"
     big.to_parquet(tmp_path / "big.parquet")
     sql = f"SELECT count(*) FROM (SELECT k, count(*) FROM read_parquet('{tmp_path}/big.parquet') GROUP BY k)"
     tiny = Engine(memory="60MB", threads=1, temp=tmp_path / "spill")
     with tiny.connect() as db:
-        assert db.execute(sql).fetchall() == [(1_500_000,)]
+        assert db.execute(sql).fetchall() == [(3_000_000,)]
     assert list((tmp_path / "spill").iterdir()) == []
     with (
         pytest.raises(duckdb.OutOfMemoryException),
-        Engine(memory="60MB", threads=1, temp=tmp_path / "spill", temp_limit="1KB").connect() as db,
+        Engine(memory="60MB", threads=1, temp=tmp_path / "spill", temp_limit="1MB").connect() as db,
     ):
         db.execute(sql)
     small = Lake(lake.path, tiny)
