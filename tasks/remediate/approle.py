@@ -13,7 +13,7 @@ from typing import Any
 from blocks.errors import LeakResponseError
 from blocks.vault import VaultRefused, VaultServer, vault_errors
 from tasks.incident import Phase
-from tasks.remediate.job import ISSUE, RECHECKED, Credential, Job, Outcome
+from tasks.remediate.job import ISSUE, Credential, Job, Outcome
 from tasks.remediate.places import Held, Place
 
 KIND = "vault-approle"
@@ -120,12 +120,12 @@ def _drop_lost(job: Job, role: str) -> None:
     lost = standing & job.issued(role)
     for entry in job.cut_off(role):
         lost |= standing - set(entry["details"].get("refs") or ())
-        job.ledger.result(entry["id"], RECHECKED)
     for accessor in sorted(lost):
         with vault_errors(f"destroying a lost secret id of {role}"):
             job.systems.vault.get_client().auth.approle.destroy_secret_id_accessor(
                 role, accessor, mount_point=job.systems.vault.approle_mount
             )
+    job.settle(role)
 
 
 def _pairs(place: Place) -> list[Pair]:

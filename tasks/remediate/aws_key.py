@@ -106,6 +106,7 @@ def _spread(
 
 def _issue(job: Job, user: str, keys: Mapping[str, str]) -> tuple[str, str]:
     """A new key. The ledger knows its id at once, so that containment run again leaves it alone."""
+    job.settle(user)
     attempt = job.ledger.attempt(
         Phase.REMEDIATE, ISSUE, f"aws/access-key/{user}", principal=user, refs=sorted(keys)
     )

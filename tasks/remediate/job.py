@@ -92,6 +92,11 @@ class Job:
             if e["action"] == ISSUE and e["details"].get("principal") == principal
         ]
 
+    def settle(self, principal: str) -> None:
+        """Write that what a crash cut off came to nothing that is left."""
+        for entry in self.cut_off(principal):
+            self.ledger.result(entry["id"], RECHECKED)
+
     def keep(self, target: str, principal: str, ref: str) -> None:
         """Record a credential as this incident's own: settles what a crash cut off, or writes it anew."""
         for entry in self.cut_off(principal):

@@ -8,7 +8,7 @@ issued, the places say what works. What cannot be replaced from here is a step f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from tasks.incident import AccessStatus, Containment, Incident, IncidentFolder, 
 from tasks.remediate.approle import replace_secret_id
 from tasks.remediate.aws_key import replace_key
 from tasks.remediate.consumers import ConsumerCheck, ask
-from tasks.remediate.job import Clock, Credential, Job, Outcome, utc_now
+from tasks.remediate.job import RECHECKED, RETIRE, WRITE, Clock, Credential, Job, Outcome, utc_now
 from tasks.remediate.places import is_place, place
 
 DONE = (Outcome.REPLACED, Outcome.KEPT)
@@ -71,18 +71,21 @@ def replace_all(
     """
     contained = folder.read(folder.containment, list[Containment]) or []
     earlier = {one.integration: one for one in folder.read(replacements_file(folder), list[Replaced]) or []}
+    for entry in ledger.open_attempts():
+        if entry["phase"] == Phase.REMEDIATE and entry["action"] in (WRITE, RETIRE):
+            ledger.result(entry["id"], RECHECKED)  # what the places hold is read anew below
     found = []
     for integration in systems.plan.integrations:
         hit = accesses_of(integration, contained)
         if not hit:
             continue
         job = _job(incident, systems, ledger, integration)
+        before = earlier.get(integration.name)
         credentials = tuple(
-            _guarded(kind, name, partial(make, job)) for kind, name, make in _needs(integration, hit)
+            _as_first_seen(_guarded(kind, name, partial(make, job)), before)
+            for kind, name, make in _needs(integration, hit)
         )
-        found.append(
-            _summed(incident, ledger, integration, hit, credentials, earlier.get(integration.name), now)
-        )
+        found.append(_summed(incident, ledger, integration, hit, credentials, before, now))
     folder.write(replacements_file(folder), found)
     ledger.note(
         Phase.REMEDIATE,
@@ -160,6 +163,14 @@ def _guarded(kind: str, name: str, make: Callable[[], Credential]) -> Credential
         return Credential(kind, name, Outcome.FAILED, f"{error.problem} {error.fix}")
     except Exception as error:  # its text may carry a secret
         return Credential(kind, name, Outcome.FAILED, f"Unexpected {type(error).__name__}: please report it.")
+
+
+def _as_first_seen(credential: Credential, earlier: Replaced | None) -> Credential:
+    """With what the first run could say: by now the old secret is destroyed and cannot be tried again."""
+    for known in earlier.credentials if earlier else ():
+        if known.ref and replace(credential, detail=known.detail) == known:
+            return known
+    return credential
 
 
 def _summed(
