@@ -64,14 +64,15 @@ class FaultProxy:
         process.wait_until(lambda: answers(control_port) and answers(port))
         return cls(process, port, control_port)
 
-    def control(self, what: str, body: Mapping[str, Any] | None = None, *, method: str = "POST") -> None:
-        """`faults` (POST one, DELETE all) or `latency`. Raises LabError for what it does not know."""
+    def control(self, what: str, body: Mapping[str, Any] | None = None, *, method: str = "POST") -> Any:
+        """`faults` (POST one, GET hits, DELETE all) or `latency`. Raises LabError for what it does not know."""
         with requests.Session() as session:
             session.trust_env = False
             url = f"http://{HOST}:{self.control_port}/__lab__/{what}"
             answer = session.request(method, url, json=body or {}, timeout=10)
         if not answer.ok:
             raise LabError(f"The fault proxy refused {what}: {answer.text}", "Check the control call.")
+        return answer.json()
 
     def stop(self) -> None:
         self.process.stop()
@@ -107,7 +108,7 @@ def control_server(port: int, faults: Faults) -> ThreadingHTTPServer:
             except (ValueError, TypeError, KeyError) as error:
                 self.reply(400, json.dumps({"error": str(error)}).encode())
 
-        do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
 
     return ThreadingHTTPServer((HOST, port), Control)
 
@@ -203,9 +204,7 @@ def main() -> None:
     faults = Faults()
     threading.Thread(target=control_server(control_port, faults).serve_forever, daemon=True).start()
     if sys.argv[4] == "http":
-        threading.Thread(
-            target=http_server(port, target_port, faults).serve_forever, daemon=True
-        ).start()
+        threading.Thread(target=http_server(port, target_port, faults).serve_forever, daemon=True).start()
     else:
         threading.Thread(target=serve_tcp, args=(port, target_port, faults), daemon=True).start()
     sys.stdin.buffer.read()

@@ -42,6 +42,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self.latency_s = 0.0
+        self.hits = 0  # since the last clear
 
     def add(self, fault: Fault) -> None:
         with self._lock:
@@ -50,6 +51,7 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+            self.hits = 0
 
     def take(self, **request: str | None) -> Fault | None:
         """The fault that meets this request, counted down; None when it may pass."""
@@ -60,6 +62,7 @@ class Faults:
                 if fault.after > 0:
                     fault.after -= 1
                     continue
+                self.hits += 1
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times <= 0:
@@ -68,11 +71,14 @@ class Faults:
         return None
 
     def control(self, method: str, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Serve `POST faults`, `DELETE faults`, `POST latency` of a server's control address."""
+        """Serve `POST faults`, `DELETE faults`, `GET faults` (how many hits), `POST latency` of a server's
+        control address."""
         if what == "latency":
             self.latency_s = float(body["ms"]) / 1000
         elif method == "DELETE":
             self.clear()
+        elif method == "GET":
+            return {"ok": True, "hits": self.hits}
         else:
             self.add(Fault(**body))
         return {"ok": True}

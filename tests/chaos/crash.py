@@ -73,7 +73,9 @@ def crash(world: ChaosWorld, quiet: Quiet, moment: str, ledger: Path) -> list[st
 def judge(done: Run, ledger: Path) -> list[str]:
     """What is wrong with a finished run and its record."""
     found = {one.access.key: one for one in done.found or []}
-    problems = [f"{one.access.key} is {one.status}: {one.detail}" for one in found.values() if one.status not in DONE]
+    problems = [
+        f"{one.access.key} is {one.status}: {one.detail}" for one in found.values() if one.status not in DONE
+    ]
     entries = list(open_ledger(ledger).entries())
     problems += [
         f"{key} was attempted, and this run says nothing of it"
@@ -81,7 +83,9 @@ def judge(done: Run, ledger: Path) -> list[str]:
         if key not in found or found[key].status is not AccessStatus.CLOSED
     ]
     problems += check_pairs(entries) + broken_lines(ledger)
-    done_by = Counter(e["target"] for e in entries if e["kind"] == "RESULT" and e["details"]["outcome"] == "ok")
+    done_by = Counter(
+        e["target"] for e in entries if e["kind"] == "RESULT" and e["details"]["outcome"] == "ok"
+    )
     problems += [f"{target} was closed {times} times" for target, times in done_by.items() if times > 1]
     return problems
 

@@ -49,7 +49,12 @@ def main() -> None:
 
     def server() -> Any:
         return make_server(
-            "127.0.0.1", port, gate, threaded=True, request_handler=server_module.Handler, fd=listening.fileno()
+            "127.0.0.1",
+            port,
+            gate,
+            threaded=True,
+            request_handler=server_module.Handler,
+            fd=listening.fileno(),
         )
 
     first = server()

@@ -1,4 +1,6 @@
-"""The Salesforce twin as a server that goes back to its first state at once: `python -m ... DIR GRANTS`.
+"""The Salesforce twin as a server that goes back to its first state at once: `python -m ... DIR USERS [EACH]`.
+
+USERS users have granted the app that is stolen, EACH times each (default once).
 
 The org is made once; whoever writes a line to standard input gets a fresh copy of it in some milliseconds:
 the running copy is killed, the database files are put back, and a process that holds the org as it was
@@ -28,18 +30,29 @@ CONTACTS = 50
 ADMIN_TOKEN = "chaos-admin-token"
 
 
-def make(folder: Path, url: str, grants: int) -> Org:
-    """An org with that many grants to the stolen app; its description is left in `org.json`."""
-    identities.GRANTS = grants
+def make(folder: Path, url: str, users: int, each: int) -> Org:
+    """An org with that many grants to the stolen app; its description is left in `org.json`, all refresh
+    tokens in `stolen/all.json`."""
+    identities.GRANTS = users
     org, told = twin.build(folder, seed=1, contacts=CONTACTS, log_delay_s=0)
     org.url = url
     ca, _, _ = make_certificates(folder)
     (folder / "admin-token").write_text(ADMIN_TOKEN)
     (folder / "org.json").write_text(json.dumps({"url": url, "ca": str(ca), **told}))
+    tokens = json.loads(Path(told["stolen"]["refresh_tokens_file"]).read_text())
+    every = {username: [token, *more_grants(org, username, each - 1)] for username, token in tokens.items()}
+    (folder / "stolen" / "all.json").write_text(json.dumps(every))
     org.tick()
     org.store.close()
     vars(org.truth)["_db"].close()  # no connection may be carried over a fork
     return org
+
+
+def more_grants(org: Org, username: str, count: int) -> list[str]:
+    app, user = org.apps.by_name(identities.STOLEN_APP), org.user_by_name(username)
+    assert app
+    assert user
+    return [org.sessions.grant(app, user).refresh_token for _ in range(count)]
 
 
 def databases(folder: Path) -> list[Path]:
@@ -86,7 +99,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     listening = twin._listen(0)
     url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-    org = make(folder, url, int(sys.argv[2]))
+    users, each = [*map(int, sys.argv[2:]), 1][:2]
+    org = make(folder, url, users, each)
     keep(folder)
     serve_copies(lambda: put_back(folder), lambda: serve(org, listening))
 

@@ -73,7 +73,9 @@ def aws_call(request: Any) -> str:
     target = request.headers.get("X-Amz-Target", b"")
     shown = target.decode() if isinstance(target, bytes) else str(target)
     url = urlsplit(str(request.url))
-    return f"aws {action[1].decode() if action else shown or request.method + ' ' + url.path + _sub(url.query)}"
+    return (
+        f"aws {action[1].decode() if action else shown or request.method + ' ' + url.path + _sub(url.query)}"
+    )
 
 
 def _sub(query: str) -> str:

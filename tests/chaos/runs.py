@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,12 @@ def run(
     *,
     kill_at: str = "",
     pace: Pace | None = None,
+    beside: Callable[[Systems], object] = lambda _: None,
 ) -> Run:
-    """Contain in a fork of this process, whose clients are made new; killed at the named moment, if any."""
+    """Contain in a fork of this process, whose clients are made new; killed at the named moment, if any.
+
+    `beside` runs in a thread of its own at the same time, as the flow's messages to Slack do.
+    """
     told = ledger.with_suffix(".run.json")
     told.unlink(missing_ok=True)
 
@@ -47,7 +52,9 @@ def run(
         os.environ["LEAK_RESPONSE_STRICT_LEDGER"] = "1"
         counted = Counted(kill_at)
         watch(counted)
-        found = contain(incident, systems(), open_ledger(ledger), jar=jar(), pace=pace)
+        own = systems()
+        threading.Thread(target=beside, args=(own,), daemon=True).start()
+        found = contain(incident, own, open_ledger(ledger), jar=jar(), pace=pace)
         told.write_text(json.dumps({"found": to_json(found), "moments": counted.names()}))
 
     _, status = os.waitpid(fork(go), 0)

@@ -20,6 +20,7 @@ from blocks.systems import Systems
 from blocks.vault import VaultServer
 from deployments.lab import vault_world, world
 from deployments.lab.aws.world import AwsWorld, Key
+from deployments.lab.fault_proxy import FaultProxy
 from deployments.lab.lab import PLAN
 from deployments.lab.postgres import Postgres
 from deployments.lab.process import clean_env
@@ -54,14 +55,18 @@ class ChaosWorld:
     def __init__(self, folder: Path, *, grants: int) -> None:
         self.folder = folder
         logs = folder / "logs"
-        self._twin_server = Resettable("tests.chaos.forked_twin", [folder / "salesforce", grants], clean_env())
+        self._twin_server = Resettable(
+            "tests.chaos.forked_twin", [folder / "salesforce", grants], clean_env()
+        )
         self._aws_server = Resettable("tests.chaos.forked_aws", [folder / "aws"], clean_env())
         self.postgres = Postgres.start(folder / "postgres", logs=logs)
         self.vault = Vault.start(folder / "vault", logs=logs)
         self.slack = Slack.start(folder / "slack", logs=logs)
+        self.vault_proxy = FaultProxy.start(logs, int(self.vault.addr.rpartition(":")[2]), "http")
+        self.postgres_proxy = FaultProxy.start(logs, self.postgres.port, "tcp")
         self._twin_server.reset()
         self._aws_server.reset()
-        self.twin = _twin(folder / "salesforce")
+        self.twin = twin_of(folder / "salesforce")
         made = json.loads((folder / "aws" / "world.json").read_text())
         keys = {name: Key(**made[name]) for name in ("responder", "stolen", "innocent")}
         self.aws = account(made["port"])
@@ -75,6 +80,8 @@ class ChaosWorld:
         self.loot: Loot
 
     def stop(self) -> None:
+        for proxy in (self.vault_proxy, self.postgres_proxy):
+            proxy.stop()
         for server in (self._twin_server, self._aws_server, self.postgres, self.vault, self.slack):
             server.stop()
 
@@ -116,9 +123,7 @@ class ChaosWorld:
 
     def refresh_tokens(self) -> dict[str, str]:
         """Stolen refresh tokens by user name."""
-        found: dict[str, str] = json.loads(
-            Path(self.twin.org["stolen"]["refresh_tokens_file"]).read_text()
-        )
+        found: dict[str, str] = json.loads(Path(self.twin.org["stolen"]["refresh_tokens_file"]).read_text())
         return found
 
     # --- what containment is given ---
@@ -167,7 +172,9 @@ class ChaosWorld:
         return jar
 
     def _dsn(self, user: str, password: str, port: int | None = None) -> str:
-        return psycopg.conninfo.make_conninfo(self.postgres.dsn(user, password), port=port or self.postgres.port)
+        return psycopg.conninfo.make_conninfo(
+            self.postgres.dsn(user, password), port=port or self.postgres.port
+        )
 
     # --- what is true ---
 
@@ -185,7 +192,11 @@ class ChaosWorld:
     def ways_in(self) -> list[str]:
         """Which stolen credentials still work, by trying every one of them."""
         thief = self.thief()
-        found = [f"refresh token of {user}" for user, token in self.refresh_tokens().items() if thief.refresh(token)]
+        found = [
+            f"refresh token of {user}"
+            for user, token in self.refresh_tokens().items()
+            if thief.refresh(token)
+        ]
         if thief.call("GET", "/limits", self.loot.access_token).ok:
             found.append("access token")
         if self.loot.accessor in self._tokens():
@@ -210,7 +221,7 @@ class ChaosWorld:
         }
 
 
-def _twin(folder: Path) -> Twin:
+def twin_of(folder: Path) -> Twin:
     """The twin behind `org.json`. Nothing here starts or stops it."""
     org = json.loads((folder / "org.json").read_text())
     process: Any = None

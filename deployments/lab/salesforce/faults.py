@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from deployments.lab.salesforce.wire import ApiError, Reply
+import orjson
+
+from deployments.lab.salesforce.wire import ApiError, Call, Reply
 
 
 class Kind(StrEnum):
@@ -24,6 +26,7 @@ class Kind(StrEnum):
     RESET_BEFORE = "reset-before"  # the connection is reset, nothing was done
     RESET_AFTER = "reset-after"  # it was done, then the connection is reset
     MALFORMED = "malformed"  # it was done, the body is cut in the middle
+    PARTIAL = "partial"  # a collection: its first half is done, each record of the rest has a locked row
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Fault:
     method: str | None = None
     path: re.Pattern[str] | None = None
     credential: re.Pattern[str] | None = None
+    query: re.Pattern[str] | None = None  # the text of a query
     count: int | None = None
     probability: float = 1.0
     seed: int = 0
@@ -48,7 +52,7 @@ class Fault:
         """From the control API's JSON; raises ValueError for what it does not know."""
         match = dict(rule.get("match") or {})
         known = {"kind", "match", "count", "probability", "seed", "skip", "seconds", "retry_after"}
-        unknown = (set(rule) - known) | (set(match) - {"method", "path", "credential"})
+        unknown = (set(rule) - known) | (set(match) - {"method", "path", "credential", "query"})
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
         made = cls(
@@ -56,6 +60,7 @@ class Fault:
             method=match["method"].upper() if match.get("method") else None,
             path=re.compile(match["path"]) if match.get("path") else None,
             credential=re.compile(match["credential"]) if match.get("credential") else None,
+            query=re.compile(match["query"]) if match.get("query") else None,
             count=rule.get("count"),
             probability=float(rule.get("probability", 1.0)),
             seed=int(rule.get("seed", 0)),
@@ -66,7 +71,7 @@ class Fault:
         made._random = random.Random(made.seed)  # noqa: S311 - repeatable on purpose
         return made
 
-    def applies(self, method: str, path: str, credential: str) -> bool:
+    def applies(self, method: str, path: str, credential: str, query: str = "") -> bool:
         if self.count is not None and self.hits >= self.count:
             return False
         if self.method and self.method != method:
@@ -74,6 +79,8 @@ class Fault:
         if self.path and not self.path.search(path):
             return False
         if self.credential and not self.credential.search(credential):
+            return False
+        if self.query and not self.query.search(query):
             return False
         if self.probability < 1.0 and self._random.random() >= self.probability:
             return False
@@ -99,11 +106,11 @@ class Faults:
         with self._lock:
             self.rules = made
 
-    def pick(self, method: str, path: str, credential: str) -> Fault | None:
+    def pick(self, method: str, path: str, credential: str, query: str = "") -> Fault | None:
         if not self.rules:
             return None
         with self._lock:
-            return next((rule for rule in self.rules if rule.applies(method, path, credential)), None)
+            return next((rule for rule in self.rules if rule.applies(method, path, credential, query)), None)
 
 
 _ERRORS = {
@@ -128,7 +135,24 @@ def instead(fault: Fault) -> Reply | None:
     return reply
 
 
+def halve(call: Call) -> list[str]:
+    """Take the second half of a collection's ids out of the call; returns them."""
+    ids = call.query.get("ids", "").split(",")
+    half = len(ids) // 2
+    call.query = {**call.query, "ids": ",".join(ids[:half])}
+    return ids[half:]
+
+
+def with_locked(reply: Reply | None, ids: list[str]) -> Reply:
+    """The answer for the first half, and a locked row for each of the rest."""
+    done = orjson.loads(reply.body) if reply and reply.status == 200 else []
+    error = {"statusCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access", "fields": []}
+    return Reply.json([*done, *({"id": one, "success": False, "errors": [error]} for one in ids)])
+
+
 def spoil(reply: Reply) -> Reply:
-    """The same reply with its body cut in the middle."""
-    cut = reply.body[: len(reply.body) // 2] or b"{"
+    """The same reply with its body cut in the middle; an answer without one gets half of one."""
+    if not reply.body:
+        return Reply(200, b"{", headers=reply.headers)
+    cut = reply.body[: len(reply.body) // 2]
     return Reply(reply.status, cut, reply.content_type, reply.headers)

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from deployments.lab.salesforce import bulk_v1, control, oauth
-from deployments.lab.salesforce.faults import Fault, Kind, instead, spoil
+from deployments.lab.salesforce.faults import Fault, Kind, halve, instead, spoil, with_locked
 from deployments.lab.salesforce.org import VERSIONS, Org
 from deployments.lab.salesforce.routes import Route, find, find_plain
 from deployments.lab.salesforce.sessions import Session
@@ -119,7 +119,7 @@ class Server:
         at = org.clock.now()
         if org.faults.latency_s:
             await asyncio.sleep(org.faults.latency_s)
-        fault = org.faults.pick(call.method, call.path, credential)
+        fault = org.faults.pick(call.method, call.path, credential, call.query.get("q", ""))
         if fault is not None:
             if fault.seconds:
                 await asyncio.sleep(fault.seconds)
@@ -130,6 +130,9 @@ class Server:
             if fault.kind is Kind.EXPIRED_SESSION and call.maybe_session is not None:
                 org.sessions.end(call.maybe_session)
         reply = instead(fault) if fault else None
+        if fault is not None and fault.kind is Kind.PARTIAL:
+            rest = halve(call)
+            reply = with_locked(await self._answer(call) if call.query["ids"] else None, rest)
         if reply is None:
             reply = await self._answer(call)
         org.request(at, credential, call.method, call.path, reply.status)
