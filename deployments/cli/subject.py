@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blocks.errors import BadInput
-from blocks.vault import VaultServer
 from deployments.cli.output import check_writable, write_json
 from tasks.incident import IncidentFolder, home
+
+if TYPE_CHECKING:
+    from blocks.vault import VaultServer
 
 
 def subject(

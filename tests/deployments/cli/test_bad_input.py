@@ -127,3 +127,9 @@ def test_a_missing_permission_stops_before_anything_changes(tmp_path: Path, lab:
     finally:
         back = {"PermissionsCustomizeApplication": 1}
         lab.twin.control("plant", {"object": "PermissionSet", "match": match, "set": back})
+
+
+def test_the_command_line_does_not_import_prefect_before_it_is_needed() -> None:
+    """Prefect reads its settings at import: the server must be chosen first."""
+    code = "import sys, deployments.cli.main; sys.exit('prefect' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
