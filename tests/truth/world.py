@@ -263,6 +263,10 @@ class World:
             score.fields.add(fields, found_fields)
             score.subjects.add(people, subjects)
             score.certain.add(records, certain)
+            if found - records:
+                text = f"attack {attack.number} ({', '.join(attack.steps)})"
+                more = f"{len(found - records)} of {len(found)} named did not leave"
+                score.wide.append(f"{text}: {more}; {' '.join(attack.notes)}")
             if not (
                 _inside(len(records), bounds[0]) and _inside(len(people), bounds[1]) and certain <= records
             ):
