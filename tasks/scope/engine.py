@@ -24,7 +24,6 @@ class Engine:
     memory: str = "1500MB"
     threads: int = os.cpu_count() or 1
     temp: Path | None = None
-    temp_limit: str = "200GB"
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -41,7 +40,6 @@ class Engine:
                 "memory_limit": self.memory,
                 "threads": self.threads,
                 "temp_directory": str(spill),
-                "max_temp_directory_size": self.temp_limit,
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
