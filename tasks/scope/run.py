@@ -26,6 +26,7 @@ from tasks.scope.found import FoundCredential, found_credentials
 from tasks.scope.kinds import categorise
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Matched, match
+from tasks.scope.other_sources import other_sources
 from tasks.scope.people import People, resolve
 from tasks.scope.population import Source, candidates, read_population, sources
 from tasks.scope.reader import OrgReader, Reader
@@ -68,6 +69,8 @@ def scope(
         people = pool.submit(population_of, reader)  # while the logs are waited for
         on_progress("waiting for the event logs")
         logs = _collect(reader, incident, folder, now, wait_s)
+        others = other_sources(reader, incident.window, now)
+        logs = replace(logs, coverage=(*logs.coverage, *others))
         own = Own(REQUEST_ID_PREFIX, reader.org.whoami().user_id)
         salt = salt_of(systems.vault, folder.sub("exposure"))
         evidence = Evidence(reader, logs, marks_of(reader, incident), own, salt)

@@ -106,6 +106,10 @@ def test_coverage_says_what_was_there_and_what_was_not(attack: Scoped) -> None:
         assert "not yet complete" not in line.statement
     assert not by_source["EventLogFile Report"].present
     assert not by_source["CloudTrail and S3 access logs"].present
+    assert by_source["LoginHistory"].events > 0
+    assert by_source["SetupAuditTrail"].present
+    assert by_source["bulk job list"].present
+    assert "not licensed" in by_source["BulkApiResultEventStore"].statement
     assert by_source["the suspects' other calls"].statement.startswith("3 calls that show no record")
 
 
