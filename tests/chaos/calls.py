@@ -12,8 +12,10 @@ from tests.chaos.world import ChaosWorld
 TIMEOUT_S = 1.0  # of every client in these runs
 LATE_S = 1.6
 
+Rules = dict[str, dict[str, Any]]
+
 # By our word for the fault: what the system's stand-in calls it.
-SALESFORCE = {
+SALESFORCE: Rules = {
     "timeout": {"kind": "slow", "seconds": LATE_S},
     "reset after acting": {"kind": "reset-after"},
     "429": {"kind": "429", "retry_after": 1},
@@ -24,16 +26,16 @@ SALESFORCE = {
     "REQUEST_LIMIT_EXCEEDED": {"kind": "request-limit"},
     "UNABLE_TO_LOCK_ROW": {"kind": "lock-row"},
 }
-PARTIAL = {"partial success": {"kind": "partial"}}
-OTHERS = {
+PARTIAL: Rules = {"partial success": {"kind": "partial"}}
+OTHERS: Rules = {
     "timeout": {"kind": "timeout", "delay_s": LATE_S},
     "reset after acting": {"kind": "reset-after"},
     "500": {"kind": "failed"},
     "malformed": {"kind": "malformed"},
 }
-AWS = {**OTHERS, "throttling": {"kind": "throttled"}, "503": {"kind": "unavailable"}}
-VAULT = {**OTHERS, "429": {"kind": "throttled"}, "sealed": {"kind": "unavailable"}}
-SLACK = {**OTHERS, "429": {"kind": "throttled"}, "down": {"kind": "unavailable"}}
+AWS: Rules = {**OTHERS, "throttling": {"kind": "throttled"}, "503": {"kind": "unavailable"}}
+VAULT: Rules = {**OTHERS, "429": {"kind": "throttled"}, "sealed": {"kind": "unavailable"}}
+SLACK: Rules = {**OTHERS, "429": {"kind": "throttled"}, "down": {"kind": "unavailable"}}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,7 +46,7 @@ class CallKind:
     name: str
 
     @property
-    def faults(self) -> dict[str, dict[str, Any]]:
+    def faults(self) -> Rules:
         if self.system == "salesforce":
             return SALESFORCE | (PARTIAL if "composite/sobjects" in self.name else {})
         return {"aws": AWS, "vault": VAULT, "postgres": OTHERS, "slack": SLACK}[self.system]
@@ -63,7 +65,8 @@ class CallKind:
         match self.system:
             case "salesforce":
                 once = {} if lasting else {"count": 1}
-                world.twin.control("faults", [{**rule, **once, "match": self._salesforce_match()}])
+                rules = [{**rule, **once, "match": self._salesforce_match()}]
+                world.twin.control("faults", {"rules": rules})
             case "aws":
                 service, operation = self.name.split(":")
                 found = {"service": service, "operation": operation}
@@ -98,7 +101,7 @@ class CallKind:
 
 def mend(world: ChaosWorld) -> None:
     """No faults any more, anywhere."""
-    world.twin.control("faults", [])
+    world.twin.control("faults", {"rules": []})
     for server in (world.aws, world.vault_proxy, world.postgres_proxy, world.slack):
         server.control("faults", method="DELETE")
 

@@ -133,8 +133,8 @@ class Bench:
         ]
 
     def _delays(self, case: Case, done: Run, failed: Iterable[Containment]) -> list[str]:
-        """What a fault held up though it needs nothing of what failed: another system's accesses, and those of
-        the same system when the call is one that closes a thing."""
+        """What a fault held up though it needs nothing of what failed: another system's accesses, and the
+        same system's when the call is one that closes a thing."""
         slow = []
         for one in done.by_status(AccessStatus.CLOSED):
             apart = one.access.system != case.call.system or (case.lasting and case.call.changes)

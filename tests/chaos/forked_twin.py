@@ -1,6 +1,7 @@
-"""The Salesforce twin as a server that goes back to its first state at once: `python -m ... DIR USERS [EACH]`.
+"""The Salesforce twin as a server that goes back to its first state at once.
 
-USERS users have granted the app that is stolen, EACH times each (default once).
+`python -m ... DIR USERS [EACH]`: USERS users have granted the app that is
+stolen, EACH times each (default once).
 
 The org is made once; whoever writes a line to standard input gets a fresh copy of it in some milliseconds:
 the running copy is killed, the database files are put back, and a process that holds the org as it was

@@ -122,7 +122,7 @@ def _watch_psycopg(moment: Moment) -> None:
     def watched(*args: Any, **kwargs: Any) -> Any:
         return _around(moment, "postgres login", lambda: connect(*args, **kwargs))
 
-    psycopg.connect = watched  # type: ignore[assignment]
+    psycopg.connect = watched
 
 
 def _watch_ledger(moment: Moment) -> None:

@@ -36,7 +36,8 @@ def salesforce_state(database: Path) -> dict[str, dict[str, int]]:
         )
         found["sessions"] = dict(sessions.fetchall())
         grants = db.execute(
-            "SELECT t.AppName || ' of ' || u.Username, COUNT(*) FROM OauthToken t JOIN User u ON u.Id=t.UserId"
+            "SELECT t.AppName || ' of ' || u.Username, COUNT(*)"
+            " FROM OauthToken t JOIN User u ON u.Id=t.UserId"
             " WHERE u.Username NOT LIKE 'leak-response%' GROUP BY 1"
         )
         found["grants"] = dict(grants.fetchall())

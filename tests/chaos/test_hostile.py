@@ -1,4 +1,4 @@
-"""The attacker fights back while it is being cut off: deletes its jobs, uses up the org's calls, comes in anew."""
+"""The attacker fights back while it is being cut off: deletes jobs, uses up the org's calls, comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small lab for very many containment runs: a stolen app, key and token, back to its first state at once."""
+"""A small lab for very many runs: a stolen app, key and token, and back to its first state at once."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from tests.chaos.forking import Resettable
 from tests.chaos.state import aws_state, salesforce_state
 
 LEASES = 2
+BROWSER_SESSIONS = 3
 BULK_ROWS_PER_S = 5.0  # so slow that the thief's job still runs when it is aborted
 
 
@@ -111,8 +112,13 @@ class ChaosWorld:
 
     def _steal_from_salesforce(self) -> str:
         thief = self.thief()
-        token = thief.refresh(self.refresh_tokens()[self.twin.org["integration_username"]])
+        username = self.twin.org["integration_username"]
+        token = thief.refresh(self.refresh_tokens()[username])
         assert token
+        # Sessions that no grant opened, so that revoking grants does not end them.
+        (user,) = thief.query(f"SELECT Id FROM User WHERE Username = '{username}'", token).json()["records"]
+        browser = {"UsersId": user["Id"], "SessionType": "UI", "LoginType": "Application"}
+        self.twin.control("insert", {"object": "AuthSession", "records": [browser] * BROWSER_SESSIONS})
         job = {"operation": "query", "query": "SELECT Id, Email FROM Contact"}
         assert thief.call("POST", "/jobs/query", token, json=job).ok
         return token
