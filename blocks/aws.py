@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.parsers import ResponseParserError
 from pydantic import Field
 
 from blocks.base import SystemBlock, user_agent
@@ -59,6 +60,10 @@ def aws_errors(what: str, fix: str = "") -> Iterator[None]:
     except (ConnectionError, HTTPClientError) as error:
         raise Unreachable(
             f"AWS did not answer ({what}): {type(error).__name__}.", "Check endpoint, region and the network."
+        ) from None
+    except ResponseParserError:
+        raise Unreachable(
+            f"AWS's answer could not be read ({what}).", "Try again; is the endpoint AWS's?"
         ) from None
     except BotoCoreError as error:
         raise Refused(

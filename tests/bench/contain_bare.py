@@ -1,4 +1,4 @@
-"""The floor: what somebody would write by hand in an hour, with as many threads as the product uses.
+"""The floor: what somebody would write by hand in an hour, with as many threads as help.
 
 Freezes users, revokes their grants, ends their sessions, takes away their permission sets, and asks once
 whether all of it is so. No ledger, no undo, no guard, no retry, no second look.
@@ -12,19 +12,18 @@ from typing import Any
 
 from blocks.salesforce.org import SalesforceOrg
 
-THREADS = 32
 LISTING = 8
 CHUNK = 200  # values in one IN, and records in one collection
 
 
-def cut_all(org: SalesforceOrg, usernames: list[str]) -> None:
+def cut_all(org: SalesforceOrg, usernames: list[str], threads: int) -> None:
     """Raises RuntimeError when something is left."""
     ids = [
         row["Id"]
         for some in chunks(usernames)
         for row in org.query(f"SELECT Id FROM User WHERE Username IN {listed(some)}")
     ]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for future in [*cut_rights(org, pool, ids), *cut_tokens(org, pool, ids)]:
             future.result()
         list(pool.map(lambda user: end_sessions(org, user), ids))

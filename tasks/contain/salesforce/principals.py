@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from blocks.errors import Refused
 from blocks.salesforce.errors import SalesforceRefused
-from tasks.contain.salesforce.org import quote
+from tasks.contain.salesforce.org import one_of, quote
 from tasks.contain.world import World
 from tasks.incident import SuspectKind
+
+AT_ONCE = 100  # names in one query: Salesforce takes addresses of up to 16,384 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ def suspect_apps(world: World) -> tuple[str, ...]:
 
 def suspect_users(world: World) -> tuple[SfUser, ...]:
     """Suspect users and the integration users of suspect apps, each once."""
-    named = [_user(world, name) for name in world.named(SuspectKind.SALESFORCE_USER)]
+    names = world.named(SuspectKind.SALESFORCE_USER)
+    named = world.once("sf-named-users", lambda: _users(world, names))
     behind = [user for app in suspect_apps(world) for user in integration_users(world, app)]
     return tuple(dict.fromkeys([*named, *behind]))
 
@@ -94,15 +97,28 @@ def _known_app(world: World, label: str) -> str:
 
 
 def _user(world: World, name: str) -> SfUser:
-    def ask() -> SfUser:
-        by_id = len(name) in (15, 18) and name.startswith("005") and name.isalnum()
-        where = f"{'Id' if by_id else 'Username'} = {quote(name)}"
-        rows = list(world.salesforce.rows("Id, Username", "User", where))
-        if not rows:
-            raise Refused("A suspect Salesforce user is not in this org.", "Check the username or 005 id.")
-        return SfUser(rows[0]["Id"], rows[0]["Username"])
+    return world.once(("sf-user", name), lambda: _users(world, (name,))[0])
 
-    return world.once(("sf-user", name), ask)
+
+def _users(world: World, names: tuple[str, ...]) -> tuple[SfUser, ...]:
+    """Users by username or id, many with one query: nothing is closed before all of them are known."""
+    found: dict[str, SfUser] = {}
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        columns = {"Id": [n for n in some if _is_id(n)], "Username": [n for n in some if not _is_id(n)]}
+        where = " OR ".join(one_of(column, values) for column, values in columns.items() if values)
+        for row in world.salesforce.rows("Id, Username", "User", where):
+            found[row["Id"][:15]] = found[row["Username"].casefold()] = SfUser(row["Id"], row["Username"])
+    try:
+        return tuple(found[name[:15] if _is_id(name) else name.casefold()] for name in names)
+    except KeyError:
+        raise Refused(
+            "A suspect Salesforce user is not in this org.", "Check the username or 005 id."
+        ) from None
+
+
+def _is_id(name: str) -> bool:
+    return len(name) in (15, 18) and name.startswith("005") and name.isalnum()
 
 
 def _planned(world: World, app: str) -> tuple[SfUser, ...]:

@@ -7,11 +7,12 @@ Source: Object Reference, AuthSession ("delete() ... ending that user's session"
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from blocks.errors import Unreachable
 from tasks.contain.kinds import AccessKind, Reopened
-from tasks.contain.salesforce.org import quote
+from tasks.contain.salesforce.org import one_of, quote
 from tasks.contain.salesforce.principals import suspect_apps, suspect_users
 from tasks.incident import Access, Proof, System
 
@@ -24,8 +25,11 @@ class _Sessions(AccessKind):
         raise NotImplementedError
 
     def _open(self, ref: str) -> list[dict[str, Any]]:
+        return self._live(self._where(ref))
+
+    def _live(self, where: str) -> list[dict[str, Any]]:
         # IsCurrent is filtered here, not in SOQL: our own session must never be in reach of a mistake there.
-        rows = self.world.salesforce.rows("Id, UsersId, IsCurrent", "AuthSession", self._where(ref))
+        rows = self.world.salesforce.rows("Id, UsersId, IsCurrent", "AuthSession", where)
         return [
             r for r in rows if not r.get("IsCurrent") and r["UsersId"] != self.world.salesforce.me.user_id
         ]
@@ -62,7 +66,10 @@ class UserSessions(_Sessions):
     action = "end every session of the user"
 
     def observe(self) -> list[Access]:
-        return [a for user in suspect_users(self.world) for a in self._found(user.username, user.id)]
+        users = {user.id: user.username for user in suspect_users(self.world)}
+        rows = self._live(one_of("UsersId", users)) if users else []
+        sessions = Counter(row["UsersId"] for row in rows)
+        return [self.access(users[user], user, sessions=count, users=1) for user, count in sessions.items()]
 
     def _where(self, ref: str) -> str:
         return f"UsersId = {quote(ref)}"
