@@ -4,11 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help setup rehearsal test lint format lock clean
+.PHONY: help setup rehearsal test test-all lint chaos truth bench-contain bench-scope format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## Build .venv with the command leak-response in it
 
@@ -26,6 +26,22 @@ rehearsal: setup  ## Rehearse a real leak in the embedded lab, end to end
 
 test: setup  ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: setup  ## Run the tests that take minutes, too
+	@$(BIN)/python -m pytest -m "" $(ARGS)
+
+chaos: setup  ## Kill containment at every point, fail every call in every way
+	@$(BIN)/python -m tests.chaos.crash $(ARGS)
+	@$(BIN)/python -m tests.chaos.faults $(ARGS)
+
+truth: setup  ## Hold scoping against what was really served, over 300 generated attacks
+	@$(BIN)/python -m tests.truth --attacks 300 $(ARGS)
+
+bench-contain: setup  ## Seconds until the attacker is out, beside a bare script
+	@$(BIN)/python -m tests.bench.contain $(ARGS)
+
+bench-scope: setup  ## The lake, CSV, plain pandas, DuckDB and Polars by hand, answers compared
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .

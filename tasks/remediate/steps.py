@@ -19,7 +19,7 @@ from tasks.remediate.replace import DONE, Replaced, replacements_file
 class Step:
     """One thing a person must do. `about` is a reference to an access, an integration or a vendor."""
 
-    kind: str  # "manual", "failed", "refused", "replace" or "vendor"
+    kind: str  # "manual", "failed", "refused", "approve", "replace" or "vendor"
     about: str
     owner: str  # role in the plan
     instructions: str
@@ -45,6 +45,7 @@ def _unfinished(contained: list[Containment], plan: Plan) -> Iterator[Step]:
         AccessStatus.FAILED: "failed",
         AccessStatus.OPEN: "failed",
         AccessStatus.REFUSED: "refused",
+        AccessStatus.ASKED: "approve",
     }
     for one in contained:
         if one.status in kinds:

@@ -25,6 +25,8 @@ from tasks.incident import AccessStatus, Containment, Incident, IncidentFolder
 from .conftest import APP, APP_PLAN, responder
 from .test_salesforce import rows
 
+pytestmark = pytest.mark.slow  # a deployment, its worker and its server, stopped and started
+
 Make = Callable[..., Incident]
 ROOT = Path(__file__).parents[3]
 PLAN = APP_PLAN + "  approval: {default: wait, timeout_minutes: 1, required_for: [login]}\n"
