@@ -1,6 +1,6 @@
 """Kill containment at every moment it has, run it again, and require the state that a quiet run ends in.
 
-`python -m tests.chaos.crash [--grants N]` tries every moment: before each call to the outside, after each
+`python -m tests.chaos.crash [--worlds N]` tries every moment: before each call to the outside, after each
 that changes something (the server has acted, nobody knows), and before, amid and after each write of the
 ledger. Prints `crash points N, converged N` and ends with 1 when they differ.
 """
@@ -23,6 +23,7 @@ from tasks.evidence.chain import Link, check_line, check_pairs
 from tasks.evidence.ledger import open_ledger
 from tasks.incident import AccessStatus
 from tests.chaos.runs import Run, run
+from tests.chaos.shards import Shard, side_by_side, summed_up
 from tests.chaos.world import ChaosWorld
 
 GRANTS = 6  # of the stolen app: enough that a crash comes amid them
@@ -120,29 +121,36 @@ def world_for(folder: Path, grants: int = GRANTS) -> Iterator[ChaosWorld]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.crash", description=__doc__)
-    parser.add_argument("--grants", type=int, default=GRANTS)
-    grants = parser.parse_args().grants
+    parser.add_argument("--worlds", type=int, default=3, help="labs side by side")
+    parser.add_argument("--shard", type=Shard.parse, help="I/N: the I-th of N shares, in one lab")
+    arguments = parser.parse_args()
+    if arguments.shard:
+        one_world(arguments.shard)
+        return 0
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, world_for(Path(name), grants) as world:
+    lines = side_by_side("tests.chaos.crash", arguments.worlds)
+    words = summed_up(lines, frozenset({"diverged"}))
+    points = words["converged"] + words["diverged"]
+    if words["not met"]:
+        print(f"{words['not met']} moments of a quiet run did not come again")
+    seconds = time.monotonic() - started
+    print(f"crash points {points}, converged {words['converged']} ({seconds:.0f} s)", flush=True)
+    return 0 if points and points == words["converged"] else 1
+
+
+def one_world(shard: Shard) -> None:
+    """Try a share of the moments; a line for each."""
+    with tempfile.TemporaryDirectory() as name, world_for(Path(name), GRANTS) as world:
         folder = Path(name)
         quiet = quiet_run(world, folder)
-        points = converged = missed = 0
-        for moment in quiet.moments:
+        for moment in filter(shard.takes, quiet.moments):
             problems = crash(world, quiet, moment, folder / "crash.jsonl")
-            if problems is None:  # threads went another way; give it a second chance
+            if problems is None:  # threads went another way: a second chance
                 problems = crash(world, quiet, moment, folder / "crash.jsonl")
-            if problems is None:
-                missed += 1
-                continue
-            points += 1
-            converged += not problems
-            for problem in problems:
-                print(f"  {moment}: {problem}", flush=True)
-        seconds = time.monotonic() - started
-    if missed:
-        print(f"{missed} moments of the first run did not come again")
-    print(f"crash points {points}, converged {converged} ({seconds:.0f} s)", flush=True)
-    return 0 if points == converged and points else 1
+            word = "not met" if problems is None else "diverged" if problems else "converged"
+            print(f"{word}\t{moment}", flush=True)
+            for problem in problems or ():
+                print(f"  {problem}", flush=True)
 
 
 if __name__ == "__main__":

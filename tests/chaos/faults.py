@@ -10,11 +10,9 @@ was neither, when an access was called closed that is not, or when a failed acce
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +26,7 @@ from tasks.notify.run import current_status
 from tests.chaos.calls import TIMEOUT_S, CallKind, kinds_of_calls, mend
 from tests.chaos.crash import DONE, GRANTS, differences, judge, world_for
 from tests.chaos.runs import Run, run
+from tests.chaos.shards import Shard, side_by_side, summed_up
 from tests.chaos.world import ChaosWorld
 
 PACE = Pace(tries=3, first_wait_s=0.2, longest_wait_s=0.5)
@@ -175,44 +174,15 @@ class Bench:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.faults", description=__doc__)
     parser.add_argument("--worlds", type=int, default=3, help="labs side by side")
-    parser.add_argument("--shard", default="", help="I/N: every N-th case from the I-th on, in one lab")
+    parser.add_argument("--shard", type=Shard.parse, help="I/N: the I-th of N shares, in one lab")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     arguments = parser.parse_args()
-    if arguments.shard or arguments.only:
-        index, _, count = (arguments.shard or "0/1").partition("/")
-        return one_world(int(index), int(count), arguments.only)
-    return many_worlds(arguments.worlds)
-
-
-def one_world(index: int, count: int, only: str) -> int:
-    """Try a share of the cases; a line for each."""
-    with tempfile.TemporaryDirectory() as name, world_for(Path(name), GRANTS) as world:
-        bench = Bench(world, Path(name))
-        cases = [case for case in bench.cases() if only in str(case)][index::count]
-        for case in cases:
-            started = time.monotonic()
-            verdict = bench.try_case(case)
-            print(f"{verdict.word}\t{case}\t{time.monotonic() - started:.1f} s", flush=True)
-            for problem in verdict.problems:
-                print(f"  {problem}", flush=True)
-    return 0
-
-
-def many_worlds(count: int) -> int:
-    """All cases, spread over labs side by side."""
+    if arguments.shard:
+        one_world(arguments.shard, arguments.only)
+        return 0
     started = time.monotonic()
-    command = [sys.executable, "-m", "tests.chaos.faults", "--shard"]
-    shards = [
-        subprocess.Popen([*command, f"{index}/{count}"], stdout=subprocess.PIPE, text=True)
-        for index in range(count)
-    ]
-    outputs = [shard.communicate()[0] for shard in shards]
-    words: Counter[str] = Counter()
-    for line in "".join(outputs).splitlines():
-        word, tab, _ = line.partition("\t")
-        words[word] += 1 if tab else 0
-        if word in ("broken", "not met") or not tab:
-            print(line)
+    lines = side_by_side("tests.chaos.faults", arguments.worlds, ["--only", arguments.only])
+    words = summed_up(lines, frozenset({"broken", "not met"}))
     tried = words["survived"] + words["reported"] + words["broken"]
     if words["not met"]:
         print(f"{words['not met']} faults met no call")
@@ -220,7 +190,21 @@ def many_worlds(count: int) -> int:
         f"faults {tried}, survived {words['survived']}, reported {words['reported']}"
         f" ({time.monotonic() - started:.0f} s)"
     )
-    return 1 if words["broken"] or not tried or any(shard.returncode for shard in shards) else 0
+    return 0 if tried and not words["broken"] else 1
+
+
+def one_world(shard: Shard, only: str) -> None:
+    """Try a share of the cases; a line for each."""
+    with tempfile.TemporaryDirectory() as name, world_for(Path(name), GRANTS) as world:
+        bench = Bench(world, Path(name))
+        for case in bench.cases():
+            if only not in str(case) or not shard.takes(str(case)):
+                continue
+            started = time.monotonic()
+            verdict = bench.try_case(case)
+            print(f"{verdict.word}\t{case}\t{time.monotonic() - started:.1f} s", flush=True)
+            for problem in verdict.problems:
+                print(f"  {problem}", flush=True)
 
 
 if __name__ == "__main__":
