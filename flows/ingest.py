@@ -1,8 +1,8 @@
-"""Ingest: bring exported event logs and records into the lake, so that an incident has nothing large to parse.
+"""Ingest: bring exported event logs into the lake, so that an incident has nothing large to parse.
 
-Run it as files arrive and every night. The work is cut by event type and day; `LEAK_RESPONSE_TASK_RUNNER` says
-what runs the pieces: `threads` (this machine), `dask` (workers started here) or `dask:tcp://HOST:PORT` (a
-cluster that shares the lake's folder). The lake is the same whatever ran them.
+Run it as files arrive. The work is cut by event type and day; `LEAK_RESPONSE_TASK_RUNNER` says what runs
+the pieces: `threads` (this machine), `dask` (workers started here) or `dask:tcp://HOST:PORT` (a cluster that
+shares the lake's folder). The lake is the same whatever ran them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 from prefect import flow, get_run_logger, task, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
@@ -31,7 +30,7 @@ WORKERS = 2
 PIECE = Engine(memory="700MB", threads=1)
 
 
-def task_runner(setting: str) -> TaskRunner[PrefectFuture[Any]]:
+def task_runner(setting: str) -> TaskRunner[Any]:
     """What runs the pieces. Raises BadInput for an unknown setting or where Dask is not installed."""
     kind, _, address = setting.partition(":")
     if kind in ("", "threads"):

@@ -83,13 +83,15 @@ def cube_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
     sums += "sum(queries)::BIGINT AS queries"
     if not parts:
         empty = ", ".join(f"'' AS {key}" for key in KEYS[1:])
-        return f"SELECT NULL::TIMESTAMP AS hour, {empty}, 0 AS events, 0 AS rows, 0 AS bytes, 0 AS queries LIMIT 0"
+        zeros = ", ".join(f"0::BIGINT AS {measure}" for measure in MEASURES)
+        return f"SELECT NULL::TIMESTAMP AS hour, {empty}, {zeros} LIMIT 0"
     if not nameless:
         return f"SELECT {keys}, {sums} FROM ({named}) GROUP BY ALL ORDER BY ALL"  # noqa: S608
     if not named:
         return f"SELECT {keys}, {sums} FROM ({nameless}) GROUP BY ALL ORDER BY ALL"  # noqa: S608
     return (
-        f"WITH named AS MATERIALIZED ({named}), holders AS (SELECT session, min(principal) AS principal, "  # noqa: S608
+        f"WITH named AS MATERIALIZED ({named}), holders AS (SELECT session, min(principal) "  # noqa: S608
+        "AS principal, "
         "min(app) AS app, min(ip) AS ip, min(agent) AS agent FROM named "
         "WHERE session <> '' AND principal <> '' GROUP BY session), "
         f"nameless AS ({nameless}), joined AS (SELECT n.hour, coalesce(h.principal, '') AS principal, "

@@ -72,7 +72,7 @@ def log_files(folder: Path) -> list[Path]:
 def ingest(folder: Path, lake: Lake, *, keep: Keep = Keep.COPY, mapper: Mapper = map) -> Ingested:
     """Keep the folder's log files as evidence and bring units and cubes up to date.
 
-    `mapper` runs the units: the built-in `map`, a pool's, or one over a cluster that shares the lake's folder.
+    `mapper` runs the units: the built-in `map`, a pool's, or one over a cluster that shares the folder.
     """
     came = keep_originals(log_files(folder), lake, keep)
     stale = [unit for unit in stored_units(lake) if is_stale(lake, unit)]
@@ -242,7 +242,8 @@ def write_unit(
         kept = [column for column in columns if not store.columns or column in store.columns]
         order = f"ORDER BY {', '.join(map(name, [AT, *columns[:3]]))}" if store.ordered else ""
         db.execute(
-            f"COPY (SELECT {', '.join(map(name, [*kept, AT]))} FROM ({rows_sql}) {order}) TO {text(partial)} "  # noqa: S608
+            f"COPY (SELECT {', '.join(map(name, [*kept, AT]))} FROM ({rows_sql}) {order}) TO "  # noqa: S608
+            f"{text(partial)} "
             f"(FORMAT parquet, {store.options}, ROW_GROUP_SIZE 122880, {meta_sql(info_values(info))})"
         )
         put_in_place(partial, target)
@@ -268,7 +269,7 @@ def _empty(db: duckdb.DuckDBPyConnection) -> str:
 def _stage(
     db: duckdb.DuckDBPyConnection, parsed: Iterator[Parsed], scratch: Path
 ) -> tuple[list[_Header], list[str]]:
-    """The tables by header: a single one stays in memory, several go to files so that memory stays bounded."""
+    """The tables by header: a single one stays in memory, several go to files: memory stays bounded."""
     tables: dict[tuple[str, ...], list[pa.Table | Path]] = {}
     problems: list[str] = []
     for piece in parsed:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tasks.incident import Window
+from tasks.incident import Window, from_json
 from tasks.scope.engine import Engine, name, text
 
 FORMAT = 1  # raised when what is stored changes meaning: older files are made again
@@ -83,7 +83,7 @@ class Lake:
         stored = read_meta(self.events_file(unit))
         if stored is None or stored.pop("format", None) != FORMAT:
             return None
-        return UnitInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        return from_json(UnitInfo, stored)  # type: ignore[no-any-return]
 
     def inside(
         self, window: Window, now: datetime, types: Iterable[str] = ()
@@ -111,7 +111,8 @@ class Lake:
         listed = ", ".join(text(self.events_file(unit)) for unit in chosen)
         with self.engine.connect() as db:
             found = db.execute(
-                f"SELECT * EXCLUDE ({name(AT)}) FROM read_parquet([{listed}], union_by_name=true) "  # noqa: S608
+                f"SELECT * EXCLUDE ({name(AT)}) FROM read_parquet([{listed}], "  # noqa: S608
+                "union_by_name=true) "
                 f"WHERE {within(window, now)} ORDER BY {name(AT)}"
             ).df()
         return found.fillna("").astype("str")

@@ -100,8 +100,9 @@ def find(
 ) -> Found:
     """Whose records the suspects' events name, for events in the window.
 
-    `kinds` names the bits of the map's `kinds`. `mapper` runs the days apart, in other processes or on a cluster
-    that shares the lake's folder; without one the engine here takes them all at once, and spills.
+    `kinds` names the bits of the map's `kinds`. `mapper` runs the days apart, in other
+    processes or on a cluster that shares the lake's folder; without one the engine here takes them all at
+    once, and spills.
     """
     known = Known(marks, ours=own_sessions(lake, window, now, own))
     chosen = window_days(lake, window, now)
@@ -119,7 +120,7 @@ def find(
     if len(sums):
         sums = sums.groupby(["type", "principal", "certain"], as_index=False, sort=True).sum()
     if len(records):
-        records = records.groupby("id", as_index=False, sort=True)["certain"].max()
+        records = records.groupby("id", as_index=False, sort=True)[["certain"]].max()
     who = look_up(lake, records)
     return Found(known, sums, who, features(lake, window, now), tabulate(lake, who, kinds))
 
@@ -139,7 +140,7 @@ def _concat(frames: Sequence[pd.DataFrame], types: Mapping[str, str]) -> pd.Data
     full = [frame for frame in frames if len(frame)]
     if full:
         return pd.concat(full, ignore_index=True)
-    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in types.items()})  # type: ignore[call-overload]
+    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in types.items()})
 
 
 def window_days(lake: Lake, window: Window, now: datetime) -> list[Day]:
@@ -196,7 +197,8 @@ def narrow_sql(
 
 
 def _own(narrow: Mapping[str, str], own: Own) -> str:
-    return f"starts_with({narrow['request']}, {text(own.prefix)}) AND {narrow['principal']} = {text(own.user[:15])}"
+    user = text(own.user[:15])
+    return f"starts_with({narrow['request']}, {text(own.prefix)}) AND {narrow['principal']} = {user}"
 
 
 def _load(db: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -222,14 +224,15 @@ def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
         "sum(bytes)::BIGINT AS bytes FROM found GROUP BY ALL"
     ).df()
     records = db.execute(
-        f"SELECT id, max(certain) AS certain FROM (SELECT unnest(regexp_extract_all(records, {_IDS}, 1)) AS id, "  # noqa: S608
+        "SELECT id, max(certain) AS certain FROM (SELECT unnest(regexp_extract_all(records, "  # noqa: S608
+        f"{_IDS}, 1)) AS id, "
         "certain FROM found WHERE records <> '') WHERE regexp_matches(id, '[0-9]') GROUP BY id"
     ).df()
     return DayFound(grown, sums.astype(_SUMS), records.astype(_RECORDS))
 
 
 def _in(column: str, table: str) -> str:
-    return f"{name(column)} IN (SELECT v FROM mark_{table})"
+    return f"{name(column)} IN (SELECT v FROM mark_{table})"  # noqa: S608
 
 
 CERTAIN = (
@@ -275,7 +278,8 @@ def _put(db: duckdb.DuckDBPyConnection, table: str, **columns: list[str]) -> Non
 
 def _day_known(db: duckdb.DuckDBPyConnection) -> Known:
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE sure AS SELECT request, session, login, ip, agent FROM events "  # noqa: S608
+        "CREATE OR REPLACE TEMP TABLE sure AS SELECT request, session, login, ip, agent "  # noqa: S608
+        "FROM events "
         f"WHERE {CERTAIN} AND {_NOT_OURS}"
     )
     keys = {
@@ -307,7 +311,8 @@ def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> 
         return _EMPTY
     with lake.engine.connect() as db:
         rows = db.execute(
-            f"SELECT session FROM ({' UNION ALL '.join(parts)}) GROUP BY session HAVING bool_and(mine)"  # noqa: S608
+            f"SELECT session FROM ({' UNION ALL '.join(parts)}) GROUP BY session HAVING "  # noqa: S608
+            "bool_and(mine)"
         ).fetchall()
     return frozenset(row[0] for row in rows) - NO_KEYS
 
@@ -318,7 +323,7 @@ def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> 
 def suspect_events(
     lake: Lake, known: Known, window: Window, *, now: datetime, own: Own | None = None
 ) -> dict[str, pd.DataFrame]:
-    """All columns of the events that `known` tells apart, by type: what `attribution.attribute` takes as logs.
+    """All columns of the events that `known` tells apart, by type: what `attribution.attribute` takes.
 
     A few thousand rows out of millions; attributing them gives what attributing everything would give.
     """
@@ -357,9 +362,11 @@ def look_up(lake: Lake, records: pd.DataFrame) -> pd.DataFrame:
     with lake.engine.connect() as db:
         db.register("affected", records)
         return db.execute(
-            "SELECT a.id, a.certain, coalesce(m.object, '') AS object, coalesce(m.person, -1)::INTEGER AS person, "  # noqa: S608
+            "SELECT a.id, a.certain, coalesce(m.object, '') AS object, coalesce(m.person, "  # noqa: S608
+            "-1)::INTEGER AS person, "
             "coalesce(m.residence, '') AS residence, coalesce(m.kinds, 0)::BIGINT AS kinds FROM affected a "
-            f"LEFT JOIN (SELECT * FROM read_parquet({text(records_file(lake))}) SEMI JOIN affected USING (id)) m "
+            f"LEFT JOIN (SELECT * FROM read_parquet({text(records_file(lake))}) SEMI JOIN affected USING "
+            "(id)) m "
             "USING (id) ORDER BY a.id"
         ).df()
 
@@ -381,8 +388,8 @@ def tabulate(lake: Lake, who: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFram
 def features(lake: Lake, window: Window, now: datetime, baseline: timedelta = BASELINE) -> pd.DataFrame:
     """For each principal: what the window shows, and how that differs from the days before it.
 
-    Columns: principal, events, rows, bytes, queries, hours (with any event), peak_rows (most rows in one hour),
-    base_peak_rows, new_ips, new_agents, new_entities.
+    Columns: principal, events, rows, bytes, queries, hours (with any event), peak_rows (most rows in one
+    hour), base_peak_rows, new_ips, new_agents, new_entities.
     """
     before = Window(window.start - baseline, window.start)
     there = [lake.cube_file(day) for day in dict.fromkeys([*days(before, now), *days(window, now)])]
@@ -404,23 +411,29 @@ def features_sql(cube: str, window: Window, now: datetime) -> str:
     first = window.start.replace(minute=0, second=0, microsecond=0)
     inside = within(Window(first, window.end), now).replace(name(AT), "hour")
     new = " UNION ALL ".join(
-        f"SELECT principal, '{c}' AS what FROM (SELECT principal, {c}, bool_and(inside) AS fresh FROM seen "  # noqa: S608
+        f"SELECT principal, '{c}' AS what FROM (SELECT principal, {c}, bool_and(inside) AS "  # noqa: S608
+        "fresh FROM seen "
         f"WHERE {c} <> '' GROUP BY principal, {c}) WHERE fresh"
         for c in ("ip", "agent", "entity")
     )
     return (
-        f"WITH seen AS (SELECT *, {inside} AS inside FROM {cube} "
+        f"WITH seen AS (SELECT *, {inside} AS inside FROM {cube} "  # noqa: S608
         f"WHERE principal <> '' AND (hour IS NULL OR hour <= {moment(window.end or now)})), "
-        "hourly AS (SELECT principal, hour, inside, sum(events) AS events, sum(rows) AS rows, sum(bytes) AS bytes, "
+        "hourly AS (SELECT principal, hour, inside, sum(events) AS events, sum(rows) AS rows, sum(bytes) "
+        "AS bytes, "
         "sum(queries) AS queries FROM seen GROUP BY ALL), "
-        f"fresh AS (SELECT principal, count(*) FILTER (what = 'ip') AS ips, count(*) FILTER (what = 'agent') AS agents, "
+        "fresh AS (SELECT principal, count(*) FILTER (what = 'ip') AS ips, count(*) FILTER (what = "
+        "'agent') AS agents, "
         f"count(*) FILTER (what = 'entity') AS entities FROM ({new}) GROUP BY principal) "
         "SELECT principal, coalesce(sum(events) FILTER (inside), 0)::BIGINT AS events, "
-        "coalesce(sum(rows) FILTER (inside), 0)::BIGINT AS rows, coalesce(sum(bytes) FILTER (inside), 0)::BIGINT "
-        "AS bytes, coalesce(sum(queries) FILTER (inside), 0)::BIGINT AS queries, count(*) FILTER (inside) AS hours, "
+        "coalesce(sum(rows) FILTER (inside), 0)::BIGINT AS rows, coalesce(sum(bytes) FILTER (inside), "
+        "0)::BIGINT "
+        "AS bytes, coalesce(sum(queries) FILTER (inside), 0)::BIGINT AS queries, count(*) FILTER (inside) "
+        "AS hours, "
         "coalesce(max(rows) FILTER (inside), 0)::BIGINT AS peak_rows, "
         "coalesce(max(rows) FILTER (NOT inside), 0)::BIGINT AS base_peak_rows, "
-        "coalesce(any_value(f.ips), 0)::BIGINT AS new_ips, coalesce(any_value(f.agents), 0)::BIGINT AS new_agents, "
+        "coalesce(any_value(f.ips), 0)::BIGINT AS new_ips, coalesce(any_value(f.agents), 0)::BIGINT AS "
+        "new_agents, "
         "coalesce(any_value(f.entities), 0)::BIGINT AS new_entities "
         "FROM hourly LEFT JOIN fresh f USING (principal) GROUP BY principal ORDER BY principal"
     )

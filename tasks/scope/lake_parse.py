@@ -25,7 +25,7 @@ CHUNK = 64 * 1024 * 1024  # bytes joined for one parse: bounds memory whatever t
 BLOCK = 4 * 1024 * 1024  # what one thread parses; a quoted line break may fall on its edge
 _BOM = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
-_HEAD = 64 * 1024
+_HEAD = 8 * 1024  # type and time stand among the first columns
 _TYPE = re.compile(r"[A-Za-z0-9_]{1,80}")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 UNKNOWN = "unknown"
@@ -77,7 +77,7 @@ def _first_row(path: Path) -> dict[str, str]:
 def parse(
     files: Sequence[Path], *, columns: Sequence[str] = (), chunk: int = CHUNK, upper: bool = True
 ) -> Iterator[Parsed]:
-    """Parse files in pieces of about `chunk` bytes; `columns` limits what is kept (missing ones are left out).
+    """Parse files in pieces of about `chunk` bytes; `columns` limits what is kept.
 
     Column names come in upper case (`upper`), values as text, empty where the file has nothing.
     """

@@ -108,7 +108,8 @@ def _nodes(db: duckdb.DuckDBPyConnection, population: Population) -> None:
         region, region_joins = _code_of(source.country, "countries", "c")
         state, state_joins = _code_of(source.state, "states", "s")
         db.execute(
-            f"INSERT INTO nodes SELECT {name(NODE)}, {number}, {name('Id')}, {_about(source)}, {region}, "  # noqa: S608
+            f"INSERT INTO nodes SELECT {name(NODE)}, {number}, {name('Id')}, "  # noqa: S608
+            f"{_about(source)}, {region}, "
             f"{state}, {_changed(source)}, {_kinds(population.kinds.get(source.object, {}))} "
             f"FROM records_{number} {region_joins} {state_joins}"
         )
@@ -145,7 +146,8 @@ def _dictionary(
 ) -> None:
     """A table from each different text to its code: few texts, many records."""
     parts = [
-        f"SELECT DISTINCT {name(column)} FROM read_parquet({text(population.files[source.object])})"  # noqa: S608
+        f"SELECT DISTINCT {name(column)} FROM "  # noqa: S608
+        f"read_parquet({text(population.files[source.object])})"
         for source, names in zip(population.sources, columns, strict=True)
         for column in names
     ]
@@ -229,12 +231,19 @@ def _email_claims(db: duckdb.DuckDBPyConnection, population: Population) -> None
     rule = RULES.index("email")
     for number, source in enumerate(population.sources):
         for column in source.emails:
+            # In steps: pushed down as one, each use of a part would work it out again.
             db.execute(
-                f"INSERT INTO claims SELECT hash('e', own || '@' || domain), node, {rule} FROM ("  # noqa: S608
-                "SELECT node, split_part(split_part(address, '@', 1), '+', 1) AS own, "
-                "substr(address, strpos(address, '@') + 1) AS domain FROM ("
-                f"SELECT {name(NODE)} AS node, lower(strip({name(column)})) AS address FROM records_{number} "
-                f"WHERE contains({name(column)}, '@') AND strlen({name(column)}) = length({name(column)}))) "
+                f"CREATE OR REPLACE TEMP TABLE addresses AS SELECT {name(NODE)} AS node, "  # noqa: S608
+                f"lower(strip({name(column)})) AS address FROM records_{number} "
+                f"WHERE contains({name(column)}, '@') AND strlen({name(column)}) = length({name(column)})"
+            )
+            db.execute(
+                "CREATE OR REPLACE TEMP TABLE addresses AS SELECT node, "
+                "split_part(split_part(address, '@', 1), '+', 1) AS own, "
+                "substr(address, strpos(address, '@') + 1) AS domain FROM addresses"
+            )
+            db.execute(
+                f"INSERT INTO claims SELECT hash('e', own || '@' || domain), node, {rule} FROM addresses "  # noqa: S608
                 f"WHERE own <> '' AND domain <> '' AND own NOT IN ({roles})"
             )
             odd = db.execute(
@@ -253,7 +262,8 @@ def _email_claims(db: duckdb.DuckDBPyConnection, population: Population) -> None
 def _phone_claims(db: duckdb.DuckDBPyConnection, population: Population) -> None:
     """Claims by phone, and table `phone_reads`: the numbers of records that have no country of their own."""
     parts = [
-        f"SELECT {name(NODE)} AS node, {name(column)} AS number, {rank} AS rank FROM records_{number} "  # noqa: S608
+        f"SELECT {name(NODE)} AS node, {name(column)} AS number, {rank} AS rank FROM "  # noqa: S608
+        f"records_{number} "
         f"WHERE {name(column)} <> ''"
         for number, source in enumerate(population.sources)
         for rank, column in enumerate(source.phones)
@@ -282,8 +292,10 @@ def _phone_claims(db: duckdb.DuckDBPyConnection, population: Population) -> None
 def _phone_places(db: duckdb.DuckDBPyConnection) -> None:
     """Table `phone_places`: the country of each record's first number that identifies somebody."""
     db.execute(
-        "CREATE TEMP TABLE phone_firsts AS SELECT node, arg_min(key, rank) AS key, arg_min(home, rank) AS home "  # noqa: S608
-        f"FROM phone_reads WHERE hash('p', key) IN (SELECT key FROM claims WHERE rule = {RULES.index('phone')}) "
+        "CREATE TEMP TABLE phone_firsts AS SELECT node, arg_min(key, rank) AS key, "  # noqa: S608
+        "arg_min(home, rank) AS home "
+        "FROM phone_reads WHERE hash('p', key) IN (SELECT key FROM claims WHERE rule = "
+        f"{RULES.index('phone')}) "
         "GROUP BY node"
     )
     unsure = [
@@ -314,7 +326,8 @@ def _drop_shared_phones(db: duckdb.DuckDBPyConnection, population: Population) -
 def _drop_crowds(db: duckdb.DuckDBPyConnection, population: Population, crowd: int) -> int:
     """E-mail addresses on more than `crowd` records under more than three last names: a shared mailbox."""
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE crowded AS SELECT key FROM claims WHERE rule = {RULES.index('email')} "  # noqa: S608
+        "CREATE OR REPLACE TEMP TABLE crowded AS SELECT key FROM claims WHERE rule = "  # noqa: S608
+        f"{RULES.index('email')} "
         f"GROUP BY key HAVING count(*) > {crowd}"
     )
     return _drop_named(db, population)
@@ -328,7 +341,8 @@ def _drop_named(db: duckdb.DuckDBPyConnection, population: Population) -> int:
             last = f"r.{name(column)}"
             last = f"list_last(string_split(strip({last}), ' '))" if source.full_name else last
             names.append(
-                f"SELECT DISTINCT c.key, {last} AS last FROM claims c SEMI JOIN crowded USING (key) "  # noqa: S608
+                f"SELECT DISTINCT c.key, {last} AS last FROM claims c SEMI JOIN crowded "  # noqa: S608
+                "USING (key) "
                 f"JOIN records_{number} r ON r.{name(NODE)} = c.node"
             )
     if not names:
@@ -364,7 +378,8 @@ def _components(db: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     db.execute("DROP TABLE claims")
     stars = db.execute("SELECT node, head FROM edges").fetchnumpy()
     about = _about_somebody(db)
-    roots = components(len(about), stars["node"].astype(np.int64), stars["head"].astype(np.int64))
+    left, right = (np.asarray(stars[column], dtype=np.int64) for column in ("node", "head"))
+    roots = components(len(about), left, right)
     present = np.zeros(len(about), dtype=bool)
     present[roots[about]] = True
     numbers = np.cumsum(present, dtype=np.int64) - 1
@@ -392,7 +407,8 @@ def _residences(db: duckdb.DuckDBPyConnection, population: Population) -> None:
         f"WHEN {n} THEN {s.residence_order} " for n, s in enumerate(population.sources)
     )
     db.execute(
-        "CREATE TEMP TABLE homes AS SELECT person, arg_min(code, ROW(rank, place, age, id)) AS residence FROM ("  # noqa: S608
+        "CREATE TEMP TABLE homes AS SELECT person, arg_min(code, ROW(rank, place, age, id)) "  # noqa: S608
+        "AS residence FROM ("
         "SELECT p.person, n.id, "
         "CASE WHEN region = 'US' AND state <> '' THEN 'US-' || state WHEN region <> '' THEN region "
         "ELSE f.home END AS code, "

@@ -1,8 +1,8 @@
 """Phone numbers of a whole population to E.164, as `keys.phone_key` does it, thousands of times faster.
 
-Almost all numbers are plain digits in their own country's form or with "+". Those are settled by the numbering
-plans' own patterns, run by the engine over each different text once. Whatever is less plain (letters,
-extensions, carrier codes, a number that does not fit) goes through `phone_key` itself.
+Almost all numbers are plain digits in their own country's form or with "+". Those are settled by the
+numbering plans' own patterns, run by the engine over each different text once. Whatever is less plain
+(letters, extensions, carrier codes, a number that does not fit) goes through `phone_key` itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -45,7 +46,7 @@ class _Plan:
 
 @cache
 def _plan(region: str) -> _Plan | None:
-    data = PhoneMetadata.metadata_for_region(region) if re.fullmatch("[A-Z]{2}", region) else None
+    data: Any = PhoneMetadata.metadata_for_region(region) if re.fullmatch("[A-Z]{2}", region) else None
     if data is None or data.national_prefix_transform_rule or data.leading_digits:
         return None
     prefix, *others = (data.national_prefix_for_parsing or "").split("|")
@@ -70,11 +71,14 @@ def _plan(region: str) -> _Plan | None:
 def phone_keys(db: duckdb.DuckDBPyConnection, source: str, target: str) -> None:
     """Make table `target` (number, region, key, home) of the different (number, region) of table `source`.
 
-    `key` is the E.164 number or NULL; `home` its country, NULL where several share the numbers (see `phone_region`).
+    `key` is the E.164 number or NULL; `home` its country, NULL where several share the
+    numbers (see `phone_region`).
     """
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE phone_texts AS SELECT number, region, regexp_full_match(number, {text(_PLAIN)})"  # noqa: S608
-        " AS plain, regexp_replace(number, '[^0-9]', '', 'g') AS digits, starts_with(trim(number), '+') AS plus "
+        "CREATE OR REPLACE TEMP TABLE phone_texts AS SELECT number, region, "  # noqa: S608
+        f"regexp_full_match(number, {text(_PLAIN)})"
+        " AS plain, regexp_replace(number, '[^0-9]', '', 'g') AS digits, starts_with(trim(number), '+') AS "
+        "plus "
         f"FROM (SELECT DISTINCT number, region FROM {source} WHERE number <> '')"
     )
     regions = [str(row[0]) for row in db.execute("SELECT DISTINCT region FROM phone_texts").fetchall()]
@@ -86,8 +90,10 @@ def phone_keys(db: duckdb.DuckDBPyConnection, source: str, target: str) -> None:
     )
     codes = ", ".join(text(str(code)) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE phone_homes AS SELECT * EXCLUDE (code), CASE WHEN abroad IS NULL THEN region "  # noqa: S608
-        f"ELSE {_first_regions('code')} END AS home, coalesce(substr(abroad, length(code) + 1), digits) AS rest "
+        "CREATE OR REPLACE TEMP TABLE phone_homes AS SELECT * EXCLUDE (code), CASE WHEN "  # noqa: S608
+        "abroad IS NULL THEN region "
+        f"ELSE {_first_regions('code')} END AS home, coalesce(substr(abroad, length(code) + 1), digits) AS "
+        "rest "
         "FROM (SELECT *, CASE WHEN abroad IS NULL THEN NULL "
         + "".join(f"WHEN left(abroad, {n}) IN ({codes}) THEN left(abroad, {n}) " for n in (1, 2, 3))
         + "END AS code FROM phone_parts)"

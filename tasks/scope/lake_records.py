@@ -1,7 +1,7 @@
 """Exported records to columns: the whole population as one Parquet file for each object.
 
-The object is the file's name up to the first character that no object name has, or a part number: `Contact.csv`,
-`Contact-2.csv.gz` and `Contact_003.csv` all hold contacts. Parquet files are taken as they are.
+The object is the file's name without a part number: `Contact.csv`, `Contact-2.csv.gz` and `Contact_003.csv`
+all hold contacts.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ def bench(
             print(f"{name:22}{one['skipped']}", flush=True)
             continue
         print(
-            f"{name:22}{one['wall']:9.2f}{one['cpu']:9.2f}{float(str(one['peak'])) / 2**30:10.2f}{one['load']:7.1f}",
+            f"{name:22}{one['wall']:9.2f}{one['cpu']:9.2f}{float(str(one['peak'])) / 2**30:10.2f}"
+            f"{one['load']:7.1f}",
             flush=True,
         )
     compare(results, made)
@@ -108,7 +109,8 @@ def compare(results: dict[str, dict[str, object]], made: Manifest) -> None:
     if named < made.attack_events:
         raise SystemExit(f"{named} certain events found, but {made.attack_events} were written.")
     print(
-        f"{len(answers)} answers, the same byte for byte; {named:,} certain events of {made.attack_events:,} written"
+        f"{len(answers)} answers, the same byte for byte; {named:,} certain events of "
+        f"{made.attack_events:,} written"
     )
     _ratios(results)
 
@@ -122,7 +124,8 @@ def _ratios(results: dict[str, dict[str, object]]) -> None:
             print(f"from {place}: {ours / min(others):.2f} x the best by hand (aim: at most 1.2)")
     if "plain pandas, CSV" in wall and "this project, lake" in wall:
         print(
-            f"from the lake: {wall['plain pandas, CSV'] / wall['this project, lake']:.0f} x faster than plain pandas"
+            f"from the lake: {wall['plain pandas, CSV'] / wall['this project, lake']:.0f} x faster than "
+            "plain pandas"
         )
 
 

@@ -21,7 +21,8 @@ CONTACT = Source(
     state=("MailingState",),
 )  # fmt: skip
 CASE = Source(
-    "Case", False, ("SuppliedEmail",), full_name="SuppliedName", country=("Country__c",), lookups=("ContactId",),
+    "Case", False, ("SuppliedEmail",), full_name="SuppliedName", country=("Country__c",),
+    lookups=("ContactId",),
     has_modstamp=False,
 )  # fmt: skip
 SOURCES = [CONTACT, CASE]
@@ -37,7 +38,7 @@ TABLE = ["residence", "kind", "records_lower", "records_upper", "people_lower", 
 
 
 def answer(sums: pd.DataFrame, who: pd.DataFrame, features: pd.DataFrame, table: pd.DataFrame) -> str:
-    """`who`: id, certain, person, residence, kinds of each affected record, person -1 where nobody knows it."""
+    """`who`: id, certain, person, residence, kinds of each affected record; person -1 where unknown."""
     known = who[who["person"] >= 0]
     odd = (features["peak_rows"] > 3 * features["base_peak_rows"]) & (features["new_ips"] > 0)
     value = {

@@ -1,4 +1,4 @@
-"""The answer written by hand for one purpose in plain pandas, DuckDB and Polars: what this project is held against.
+"""The answer written by hand for one purpose in plain pandas and DuckDB: what this project is held against.
 
 Each knows this data: only its phone spellings, its countries, no crowd of strangers on one key. All use the
 same vectorised components, the fastest at hand.
@@ -248,7 +248,8 @@ def duckdb_lake(folder: Path) -> str:
         people = (
             f"SELECT id, person, residence, kinds FROM read_parquet('{folder}/lake/people/records.parquet')"
         )
-        cube = f"SELECT strftime(hour, '%Y%m%d%H') AS hour, * EXCLUDE (hour) FROM read_parquet('{folder}/lake/cube/*.parquet')"
+        cubes = f"read_parquet('{folder}/lake/cube/*.parquet')"
+        cube = f"SELECT strftime(hour, '%Y%m%d%H') AS hour, * EXCLUDE (hour) FROM {cubes}"
         return _duck_answer(db, "events", cube, people)
 
 
@@ -272,17 +273,20 @@ def _duck_narrow(kind: str, relation: str) -> str:
 
 def _duck_holders(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(
-        "CREATE TEMP TABLE holders AS SELECT session, min(principal) AS principal, min(ip) AS ip, min(agent) AS agent "
+        "CREATE TEMP TABLE holders AS SELECT session, min(principal) AS principal, min(ip) AS ip, "
+        "min(agent) AS agent "
         "FROM events WHERE principal <> '' AND session <> '' GROUP BY session"
     )
 
 
 def _duck_cube_of_events() -> str:
     return (
-        "SELECT left(stamp, 10) AS hour, CASE WHEN type = 'UniqueQuery' THEN coalesce(h.principal, '') ELSE e.principal END "
+        "SELECT left(stamp, 10) AS hour, CASE WHEN type = 'UniqueQuery' THEN coalesce(h.principal, '') "
+        "ELSE e.principal END "
         "AS principal, CASE WHEN type = 'UniqueQuery' THEN coalesce(h.ip, '') ELSE e.ip END AS ip, "
         "CASE WHEN type = 'UniqueQuery' THEN coalesce(h.agent, '') ELSE e.agent END AS agent, entity, "
-        "count(*) AS events, sum(rows) AS rows, sum(bytes) AS bytes, count(*) FILTER (type = 'UniqueQuery') AS queries "
+        "count(*) AS events, sum(rows) AS rows, sum(bytes) AS bytes, count(*) FILTER (type = "
+        "'UniqueQuery') AS queries "
         "FROM events e LEFT JOIN holders h USING (session) GROUP BY ALL"
     )
 
@@ -309,16 +313,21 @@ def _duck_answer(db: duckdb.DuckDBPyConnection, events: str, cube: str, people: 
     pairs = pairs[(pairs["agent"] != "") & pairs["ip"].map(public)]
     db.register("pairs", pairs)
     db.execute(
-        "CREATE TEMP TABLE found AS SELECT * FROM sure WHERE certain OR (ip, agent) IN (SELECT (ip, agent) FROM pairs)"
+        "CREATE TEMP TABLE found AS SELECT * FROM sure WHERE certain OR (ip, agent) IN (SELECT (ip, agent) "
+        "FROM pairs)"
     )
     sums = db.execute(
-        "SELECT type, principal, certain, count(*) AS events, sum(rows)::BIGINT AS rows, sum(bytes)::BIGINT AS bytes "
+        "SELECT type, principal, certain, count(*) AS events, sum(rows)::BIGINT AS rows, "
+        "sum(bytes)::BIGINT AS bytes "
         "FROM found GROUP BY ALL"
     ).df()
     who = db.execute(
-        "WITH affected AS (SELECT left(trim(id, '\"'), 15) AS id, max(certain) AS certain FROM (SELECT certain, "
-        "unnest(string_split(trim(records, '[]'), ',')) AS id FROM found WHERE length(records) > 2) GROUP BY ALL) "
-        "SELECT a.id, certain, coalesce(person, -1)::INTEGER AS person, coalesce(residence, '') AS residence, "
+        "WITH affected AS (SELECT left(trim(id, '\"'), 15) AS id, max(certain) AS certain FROM (SELECT "
+        "certain, "
+        "unnest(string_split(trim(records, '[]'), ',')) AS id FROM found WHERE length(records) > 2) GROUP "
+        "BY ALL) "
+        "SELECT a.id, certain, coalesce(person, -1)::INTEGER AS person, coalesce(residence, '') AS "
+        "residence, "
         f"coalesce(kinds, 0)::BIGINT AS kinds FROM affected a LEFT JOIN ({people}) p USING (id)"
     ).df()
     return answer(sums, who, _duck_features(db, cube), table_of(who))
@@ -335,7 +344,8 @@ def _duck_features(db: duckdb.DuckDBPyConnection, cube: str) -> pd.DataFrame:
     ).df()
     fresh = {
         c: db.execute(
-            f"SELECT principal, count(*) AS n FROM (SELECT principal, {c} FROM cube WHERE {c} <> '' GROUP BY ALL "
+            f"SELECT principal, count(*) AS n FROM (SELECT principal, {c} FROM cube WHERE {c} <> '' GROUP "
+            "BY ALL "
             "HAVING bool_and(inside)) GROUP BY principal"
         ).df().set_index("principal")["n"]
         for c in ("ip", "agent", "entity")
@@ -352,15 +362,18 @@ def _case(column: str, codes: dict[str, str]) -> str:
 
 
 def _duck_people(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
-    read = f"read_csv('{folder}/records/%s-*.csv', all_varchar=true, header=true, quote='\"', escape='\"', nullstr='\\N')"
+    read = f"read_csv('{folder}/records/%s-*.csv', all_varchar=true, header=true, "
+    read += "quote='\"', escape='\"', nullstr='\\N')"
     db.execute(
         "CREATE TEMP SEQUENCE s MINVALUE 0; CREATE TEMP TABLE nodes AS SELECT nextval('s') AS node, * FROM ("
-        "SELECT \"Id\" AS id, lower(trim(\"Email\")) AS mail, regexp_replace(\"MobilePhone\", '[^0-9]', '', 'g') AS d, "
+        'SELECT "Id" AS id, lower(trim("Email")) AS mail, regexp_replace("MobilePhone", \'[^0-9]\', '
+        "'', 'g') AS d, "
         f"'' AS lookup, {_case('MailingCountry', LANDS)} AS land, {_case('MailingState', STATES)} AS state, "
         '-epoch_us("SystemModstamp"::TIMESTAMPTZ) AS age, 0 AS place, '
         f"{_duck_kinds('Contact')} AS kinds, true AS about FROM {read % 'Contact'} UNION ALL "
         f'SELECT "Id", lower(trim("SuppliedEmail")), \'\', "ContactId", {_case("Country__c", LANDS)}, \'\', '
-        f"NULL, 3, {_duck_kinds('Case')}, \"SuppliedName\" <> '' OR \"SuppliedEmail\" <> '' OR \"ContactId\" <> '' "
+        f"NULL, 3, {_duck_kinds('Case')}, \"SuppliedName\" <> '' OR \"SuppliedEmail\" <> '' OR "
+        "\"ContactId\" <> '' "
         f"FROM {read % 'Case'})"
     )
     phone = (
@@ -369,11 +382,13 @@ def _duck_people(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
     )
     own = "split_part(split_part(mail, '@', 1), '+', 1)"
     db.execute(
-        f"CREATE TEMP TABLE claims AS SELECT node, hash('e', {own}, split_part(mail, '@', 2)) AS key FROM nodes "
+        f"CREATE TEMP TABLE claims AS SELECT node, hash('e', {own}, split_part(mail, '@', 2)) AS key FROM "
+        "nodes "
         f"WHERE contains(mail, '@') AND {own} NOT IN ('', 'noreply') UNION ALL "
         f"SELECT node, hash('p', {phone}) FROM nodes WHERE {phone} IS NOT NULL UNION ALL "
         "SELECT node, hash('i', lookup) FROM nodes WHERE lookup <> '' UNION ALL "
-        "SELECT node, hash('i', id) FROM nodes SEMI JOIN (SELECT lookup FROM nodes WHERE lookup <> '') l ON l.lookup = id"
+        "SELECT node, hash('i', id) FROM nodes SEMI JOIN (SELECT lookup FROM nodes WHERE lookup <> '') l "
+        "ON l.lookup = id"
     )
     edges = db.execute(
         "SELECT node, head FROM claims JOIN (SELECT key, min(node) AS head FROM claims GROUP BY key "
@@ -385,7 +400,8 @@ def _duck_people(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
     )
     db.register("numbered", person)
     db.execute(
-        "CREATE TEMP TABLE homes AS SELECT person, arg_min(CASE WHEN land = 'US' AND state <> '' THEN 'US-' || state "
+        "CREATE TEMP TABLE homes AS SELECT person, arg_min(CASE WHEN land = 'US' AND state <> '' THEN "
+        "'US-' || state "
         "ELSE land END, ROW(CASE WHEN land = 'US' AND state = '' THEN 2 ELSE 1 END, place, "
         "coalesce(age, 9223372036854775807), id)) AS residence FROM nodes JOIN numbered USING (node) "
         "WHERE land <> '' GROUP BY person"

@@ -1,8 +1,8 @@
 """A seeded export of event logs and records, shaped like real ones.
 
-30 days x 24 hours x 5 event types = 3,600 files, every field quoted, line breaks inside some query texts, about
-400 bytes for each row; 1,000 principals; an attack of five days by three users, sessions of theirs, and a
-client of its own. Records of two objects with e-mail addresses and phone numbers as people type them. The
+30 days x 24 hours x 5 event types = 3,600 files, every field quoted, line breaks inside some query texts,
+about 400 bytes for each row; 1,000 principals; an attack of five days by three users, sessions of theirs, and
+a client of its own. Records of two objects with e-mail addresses and phone numbers as people type them. The
 manifest says what was written, so that every engine's answer is held against the truth and not only against
 the others'.
 """
@@ -203,8 +203,8 @@ def _queries(
     literal = _texts("\"Name\" = 'O\\'Hara ", random.integers(0, 5_000, count), 4, "'")
     where = pc.if_else(pa.array(broken), literal, _texts("OwnerId = '005", who, 12, "AAA'"))
     text = pc.binary_join_element_wise(
-        "SELECT Id, FirstName, LastName, Email, MobilePhone, MailingCity FROM ", pa.array(entity), between, "WHERE ",
-        where, " AND IsDeleted = false ORDER BY CreatedDate DESC LIMIT 2000", "",
+        "SELECT Id, FirstName, LastName, Email, MobilePhone, MailingCity FROM ", pa.array(entity), between,
+        "WHERE ", where, " AND IsDeleted = false ORDER BY CreatedDate DESC LIMIT 2000", "",
     )  # fmt: skip
     return text, int(broken.sum())
 

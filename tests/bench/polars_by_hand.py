@@ -150,7 +150,8 @@ def _people(folder: Path) -> pl.LazyFrame:
         pl.col("Id").alias("id"), pl.col("Email").alias("mail"),
         pl.col("MobilePhone").str.replace_all(r"[^0-9]", "").alias("d"), pl.lit("").alias("lookup"),
         coded("MailingCountry", LANDS, "land"), coded("MailingState", STATES, "state"),
-        pl.col("SystemModstamp").alias("changed"), pl.lit(0).alias("place"), kinds("Contact"), pl.lit(True).alias("about"),
+        pl.col("SystemModstamp").alias("changed"), pl.lit(0).alias("place"), kinds("Contact"),
+        pl.lit(True).alias("about"),
     )  # fmt: skip
     about = (pl.col("SuppliedName") != "") | (pl.col("SuppliedEmail") != "") | (pl.col("ContactId") != "")
     case = read("Case").select(
@@ -189,11 +190,13 @@ def _people(folder: Path) -> pl.LazyFrame:
     us = pl.col("land") == "US"
     homes = nodes.filter(pl.col("land") != "").select(
         "person", "place", "changed", "id",
-        pl.when(us & (pl.col("state") != "")).then(pl.lit("US-") + pl.col("state")).otherwise("land").alias("residence"),
+        pl.when(us & (pl.col("state") != "")).then(pl.lit("US-") + pl.col("state")).otherwise("land")
+        .alias("residence"),
         pl.when(us & (pl.col("state") == "")).then(2).otherwise(1).alias("rank"),
     ).sort("person", "rank", "place", "changed", "id", descending=[False, False, False, True, False]).unique(
         "person", keep="first", maintain_order=True
     )  # fmt: skip
-    return nodes.lazy().filter("about").join(homes.lazy().select("person", "residence"), on="person", how="left").select(
+    placed = homes.lazy().select("person", "residence")
+    return nodes.lazy().filter("about").join(placed, on="person", how="left").select(
         pl.col("id").str.slice(0, 15), "person", pl.col("residence").fill_null("unknown"), "kinds"
     )  # fmt: skip

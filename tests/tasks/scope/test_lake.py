@@ -88,7 +88,7 @@ def test_line_breaks_inside_quotes_on_the_edge_of_a_parsers_block(tmp_path: Path
 
 
 def test_overlapping_hourly_and_daily_files_and_a_shared_request_id(tmp_path: Path) -> None:
-    """A request id is no key: one call leaves several events. Only a row that is the same throughout is dropped."""
+    """A request id is no key: one call leaves several events. Only a row that is the same is dropped."""
     rows = [row(), row(ROWS_PROCESSED="8"), row(REQUEST_ID="r2")]
     put(tmp_path / "csv", "hour.csv", text(rows[:2]))
     put(tmp_path / "csv", "day.csv", text(rows))

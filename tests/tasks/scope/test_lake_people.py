@@ -85,8 +85,10 @@ def random_rows(seed: int, size: int) -> dict[str, list[dict[str, str]]]:
     contacts = [
         {
             "Id": record_id("003", n), "Email": pick.choice(emails), "MobilePhone": pick.choice(phones),
-            "Phone": pick.choice(phones), "LastName": pick.choice(names), "MailingCountryCode": pick.choice(["", "", "XX"]),
-            "MailingCountry": pick.choice(lands), "MailingState": pick.choice(["", "CA", "New York", "Bavaria"]),
+            "Phone": pick.choice(phones), "LastName": pick.choice(names),
+            "MailingCountryCode": pick.choice(["", "", "XX"]),
+            "MailingCountry": pick.choice(lands),
+            "MailingState": pick.choice(["", "CA", "New York", "Bavaria"]),
             "IndividualId": pick.choice(["", "", record_id("0PK", pick.randrange(size))]),
             "SystemModstamp": pick.choice(["", f"2026-0{pick.randint(1, 9)}-01T00:00:00.000+0000"]),
         }
@@ -94,8 +96,10 @@ def random_rows(seed: int, size: int) -> dict[str, list[dict[str, str]]]:
     ]  # fmt: skip
     cases = [
         {
-            "Id": record_id("500", n), "SuppliedEmail": pick.choice(emails), "SuppliedPhone": pick.choice(phones),
-            "SuppliedName": f"{pick.choice(['Ann', ' Bo', ''])} {pick.choice(names)}", "Country__c": pick.choice(lands),
+            "Id": record_id("500", n), "SuppliedEmail": pick.choice(emails),
+            "SuppliedPhone": pick.choice(phones),
+            "SuppliedName": f"{pick.choice(['Ann', ' Bo', ''])} {pick.choice(names)}",
+            "Country__c": pick.choice(lands),
             "ContactId": pick.choice(["", record_id("003", pick.randrange(size * 2))]),
         }
         if pick.random() < 0.8 else {"Id": record_id("500", n)}

@@ -39,12 +39,11 @@ def written(region: str, pick: random.Random) -> list[str]:
     code = str(number.country_code)
     near = significant[:-3] + "".join(pick.choice("0123456789") for _ in range(3))
     wild = "".join(pick.choice("0123456789") for _ in range(pick.randint(3, 13)))
-    texts = [
+    return [
         *formats, significant, code + significant, f"00{code}{significant}", f"0{significant}", near,
         f"+{code} (0) {near}", f"+{code}{near}", f"8{near}", f"1{near}", wild, f"+{wild}", f"0{wild}",
         f"({significant[:3]}) {significant[3:]}", f"{formats[2]} x12", f" {formats[1]} ", significant[:-1],
     ]  # fmt: skip
-    return texts
 
 
 @pytest.mark.parametrize("seed", range(3))
