@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -67,7 +68,7 @@ class World:
         self.force = force  # disruptive last resorts were approved
         self.now = now
         self._kept: dict[Hashable, object] = {}
-        self._locks: dict[Hashable, threading.Lock] = {}
+        self._making: dict[Hashable, Future[object]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -130,10 +131,26 @@ class World:
             self.history[access.key] = replace(self.history[access.key], open_attempts=())
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """`make()` run once per key, however many threads ask; an error is raised and not kept."""
+        """`make()` run once per key, however many threads ask. An error reaches all who waited for it, so
+        that they do not wait for the same failure one after the other; it is not kept."""
         with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._kept:
-                self._kept[key] = make()
-            return cast(T, self._kept[key])
+            if key in self._kept:
+                return cast(T, self._kept[key])
+            making, mine = self._making.get(key), Future[object]()
+            if making is None:
+                self._making[key] = mine
+        return cast(T, making.result()) if making is not None else self._make(key, make, mine)
+
+    def _make(self, key: Hashable, make: Callable[[], T], told: Future[object]) -> T:
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                del self._making[key]
+            told.set_exception(error)
+            raise
+        with self._lock:
+            self._kept[key] = value
+            del self._making[key]
+        told.set_result(value)
+        return value

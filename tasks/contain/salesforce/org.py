@@ -59,7 +59,8 @@ class Org:
 
     def __init__(self, block: SalesforceOrg) -> None:
         self._block = block
-        self._lock = threading.RLock()
+        # One lock for each question: what is asked for one kind must not wait for another's failing call.
+        self._me_lock, self._may_lock, self._fields_lock = (threading.Lock() for _ in range(3))
         self._me: Me | None = None
         self._granted: dict[str, bool] = {}
         self._fields: dict[str, frozenset[str]] = {}
@@ -72,7 +73,7 @@ class Org:
     @property
     def me(self) -> Me:
         """Who the responder is here, by its own live session."""
-        with self._lock:
+        with self._me_lock:
             if self._me is None:
                 user_id = self._block.whoami().user_id
                 users = list(self.rows("Id, Username", "User", f"Id = {quote(user_id)}"))
@@ -99,7 +100,7 @@ class Org:
 
     def may(self, permission: str) -> bool:
         """Whether the responder has a permission such as PermissionsCustomizeApplication."""
-        with self._lock:
+        with self._may_lock:
             if not self._granted.get(permission):  # a permission that was missing may have been given since
                 granted, offered = granted_permissions(self._block, [permission])
                 self._granted[permission] = permission in granted or permission not in offered
@@ -107,7 +108,7 @@ class Org:
 
     def fields(self, sobject: str) -> frozenset[str]:
         """API names of an object's fields."""
-        with self._lock:
+        with self._fields_lock:
             if sobject not in self._fields:
                 described = self._block.rest(
                     "GET", f"sobjects/{sobject}/describe", what=f"describe {sobject}"
