@@ -1,4 +1,4 @@
-"""`leak-response ingest`: bring exported event logs and records into the local lake, ahead of any incident."""
+"""`leak-response ingest`: bring exported event logs into the local lake, ahead of any incident."""
 
 from __future__ import annotations
 

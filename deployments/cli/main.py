@@ -14,6 +14,7 @@ from deployments.cli import (
     confirm_step,
     duties,
     incident,
+    ingest,
     lab,
     plan,
     rehearse,
@@ -41,6 +42,7 @@ app.command("approve")(approve.approve)
 app.command("confirm")(confirm_step.confirm)
 app.command("undo")(undo.undo)
 app.command("rehearse")(rehearse.rehearse)
+app.command("ingest")(ingest.ingest)
 app.command("scope")(scope.scope)
 app.command("subject")(subject.subject)
 app.command("duties")(duties.duties)
