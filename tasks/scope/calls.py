@@ -120,6 +120,34 @@ def bulk_calls(attribution: Attribution) -> Iterator[Call]:
         yield call
 
 
+def usage_calls(attribution: Attribution) -> Iterator[Call]:
+    """REST calls that only the usage log holds: where the RestApi log is missing, not licensed or late.
+
+    They name no session and no rows, so that nothing of them is certain; bulk calls have their own log.
+    """
+    rows = attribution.of_type("ApiTotalUsage")
+    if rows.empty:
+        return
+    known = attribution.log.get("RestApi")
+    seen = frozenset() if known is None else frozenset(column(known, "REQUEST_ID"))
+    family = column(rows, "API_FAMILY").str.casefold()
+    rows = rows[~column(rows, "REQUEST_ID").isin(seen) & family.isin(["rest", ""])]
+    table = zip(
+        _base(rows),
+        column(rows, "API_RESOURCE"),
+        column(rows, "HTTP_METHOD"),
+        column(rows, "STATUS_CODE"),
+        column(rows, "ENTITY_NAME"),
+        strict=True,
+    )
+    for call, resource, method, status, entity in table:
+        call.entity, call.status, call.session = entity.partition(",")[0].strip(), status, ""
+        call.certain, call.doubt = False, "only the usage log names this call: its rows are not known"
+        path = resource if resource.startswith("/services/") else f"/services/data{resource}"
+        _classify(call, path, (method or "GET").upper(), _number(status))
+        yield call
+
+
 def _fetched_jobs(attribution: Attribution) -> frozenset[str] | None:
     """The jobs (15-character ids) whose results were fetched, at least in part; None where no log tells."""
     usage = attribution.of_type("ApiTotalUsage")

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pandas as pd
+
 from tasks.scope.attribution import Attribution
 from tasks.scope.calls import Call, CallKind
-from tasks.scope.logs import column
+from tasks.scope.logs import column, instants
 from tasks.scope.queries import Asked, understand, whole_object
 from tasks.scope.shape import OrgShape
 
@@ -70,7 +72,13 @@ class _Text:
 def match(attribution: Attribution, calls: Iterable[Call], shape: OrgShape) -> Matched:
     """Pair the suspects' query texts with their calls."""
     out = Matched()
-    texts = _texts(attribution, shape, out)
+    calls = list(calls)
+    blind = [call.at for call in calls if not call.session]
+    texts = _texts(attribution.of_type("UniqueQuery"), shape, out)
+    if blind:
+        texts[""] = [
+            t for found in _texts(_unclaimed(attribution, blind), shape, out).values() for t in found
+        ]
     by_session: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         _sort(call, by_session, out)
@@ -95,8 +103,24 @@ def _sort(call: Call, by_session: dict[str, list[Call]], out: Matched) -> None:
         out.unresolved.append(call)
 
 
-def _texts(attribution: Attribution, shape: OrgShape, out: Matched) -> dict[str, list[_Text]]:
-    rows = attribution.of_type("UniqueQuery")
+def _unclaimed(attribution: Attribution, moments: Sequence[datetime]) -> pd.DataFrame:
+    """Query texts of sessions nobody claims, at the time of calls that name no session: perhaps theirs."""
+    log = attribution.log.get("UniqueQuery")
+    if log is None or log.empty:
+        return pd.DataFrame()
+    mine = attribution.events.loc[attribution.events["type"] == "UniqueQuery", "row"]
+    rest = log[~log.index.isin(mine)]
+    rest = rest.assign(at=instants(rest), certain=False, session="", user="")
+    first = pd.Series(sorted(moments))
+    place = first.searchsorted(rest["at"])
+    near = pd.Series(False, index=rest.index)
+    for offset in (-1, 0):
+        one = first.reindex((place + offset).clip(0, len(first) - 1)).set_axis(rest.index)
+        near |= (rest["at"] - one).abs() <= NEAR
+    return rest[near]
+
+
+def _texts(rows: pd.DataFrame, shape: OrgShape, out: Matched) -> dict[str, list[_Text]]:
     found: dict[str, list[_Text]] = defaultdict(list)
     if rows.empty:
         return found

@@ -152,7 +152,7 @@ def _read(
     query = replace(unlimited(query), order_by=ordered)
     if shape.field("CreatedDate") is not None:
         query = created_before(query, until)
-    query = replace(query, fields=_id_items(query, asked, shape))
+    query = replace(query, fields=_id_items(reader, query, asked, shape))
     rows = _fetch(reader, query).assign(matched=True)
     if query.where is None or not mutable_filter(asked) or shape.field("SystemModstamp") is None:
         return rows, doubts
@@ -165,16 +165,26 @@ def _read(
     return pd.concat([rows, others], ignore_index=True), doubts
 
 
-def _id_items(query: Query, asked: Asked, shape: ObjectShape) -> tuple[SelectItem, ...]:
+def _id_items(reader: Reader, query: Query, asked: Asked, shape: ObjectShape) -> tuple[SelectItem, ...]:
     """Ids of the row, of each parent and child that the query shows, and what tells when the row was
     there."""
     names = ["Id", *(name for name in JUDGED if shape.field(name) is not None)]
-    names += [".".join((*r.path, "Id")) for r in asked.returned if r.path and not r.children]
+    for returned in asked.returned:
+        if returned.path and not returned.children:
+            names.append(".".join((*returned.path, "Id")))
+            names += [gone] if (gone := _gone(reader, returned)) else []
     items: list[SelectItem] = [FieldRef(tuple(name.split("."))) for name in dict.fromkeys(names)]
     items += [
         SubQuery(_ids_only(item.query, asked, ())) for item in query.fields if isinstance(item, SubQuery)
     ]
     return tuple(items)
+
+
+def _gone(reader: Reader, returned: Returned) -> str:
+    """The path that tells whether a parent is deleted; "" where its kind does not tell."""
+    shape = reader.shape.get(returned.objects[0]) if len(returned.objects) == 1 else None
+    known = shape is not None and shape.field("IsDeleted") is not None
+    return ".".join((*returned.path, "IsDeleted")) if known else ""
 
 
 def _ids_only(query: Query, asked: Asked, above: tuple[str, ...]) -> Query:
@@ -286,6 +296,9 @@ def _lines(reader: Reader, returned: Returned, rows: pd.DataFrame, ids: pd.Serie
     )
     if not returned.path:
         return lines
+    gone = _gone(reader, returned)
+    if gone in rows:  # a parent that is deleted now may have been so then, and is then not shown
+        lines["certain"] &= shown[gone].str.casefold() != "true"
     lines = lines.sort_values("at", kind="stable")
     return lines.groupby(["object", "record_id", "fields"], as_index=False).agg(
         {"at": "min", "certain": "any", "changed": "any"}

@@ -19,7 +19,7 @@ from blocks.salesforce.session import REQUEST_ID_PREFIX
 from blocks.systems import Systems
 from tasks.incident import Incident, IncidentFolder, Ledger, Phase, ScopeSummary
 from tasks.scope.attribution import Attribution, Marks, Own, attribute
-from tasks.scope.calls import bulk_calls, rest_calls
+from tasks.scope.calls import bulk_calls, rest_calls, usage_calls
 from tasks.scope.directory import marks_of
 from tasks.scope.exposure import Table, with_people, write
 from tasks.scope.found import FoundCredential, found_credentials
@@ -135,7 +135,7 @@ def _with_exposed(reader: Reader, known: Population, resolved: Resolved) -> Peop
 
 def _attribute(incident: Incident, evidence: Evidence, now: datetime) -> tuple[Attribution, Matched]:
     attribution = attribute(evidence.logs.events, evidence.marks, incident.window, now=now, own=evidence.own)
-    calls = [*rest_calls(attribution), *bulk_calls(attribution)]
+    calls = [*rest_calls(attribution), *bulk_calls(attribution), *usage_calls(attribution)]
     return attribution, match(attribution, calls, evidence.reader.shape)
 
 
