@@ -35,6 +35,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "message": outcome.message,
         "accesses": accesses(contained),
         "manual_steps": manual_steps(contained),
+        "integrations": integrations(folder),
         "scope": scope(folder),
         "duties": duties(folder),
         "evidence": evidence(folder),
@@ -68,6 +69,21 @@ def manual_steps(contained: list[Containment]) -> list[dict[str, Any]]:
         {"access": one.access.key, "instructions": one.detail}
         for one in contained
         if one.status is AccessStatus.MANUAL
+    ]
+
+
+def integrations(folder: IncidentFolder) -> list[dict[str, Any]]:
+    """What the incident cost each integration in time, and whether it works again (null: not yet known)."""
+    from tasks.remediate.replace import Replaced, replacements_file
+
+    return [
+        {
+            "integration": one.integration,
+            "seconds_of_access": round(one.seconds_of_access, 2),
+            "seconds_of_outage": round(one.seconds_of_outage, 2),
+            "outage_over": one.outage_over,
+        }
+        for one in folder.read(replacements_file(folder), list[Replaced]) or []
     ]
 
 

@@ -33,6 +33,8 @@ def scorecard(result: Result, *, reasons: Sequence[str] = ()) -> Group:
     parts.append(_section(_accesses_title(result["accesses"]), _accesses(result["accesses"])))
     if result.get("manual_steps"):
         parts.append(_section("Manual steps open", _manual(result["manual_steps"])))
+    if result.get("integrations"):
+        parts.append(_section("Integrations that were cut", _integrations(result["integrations"])))
     if result.get("scope"):
         parts.append(_section("Scope", _scope(result["scope"])))
     parts.append(_section(_duties_title(result["duties"]), _duties(result["duties"])))
@@ -131,6 +133,29 @@ def _accesses(accesses: Sequence[Result]) -> RenderableType:
             str(access["principal"]),
             f"{access['seconds']:.1f} s" if access["closed"] else "",
             Text(str(access["proof"] or "no proof"), "" if access["closed"] else "red"),
+        )
+    return table
+
+
+def _integrations(integrations: Sequence[Result]) -> Table:
+    """What the incident cost each integration: the attacker's time inside, its own time standing still."""
+    table = _grid("left", "left", "right", "right", "left")
+    for one in integrations:
+        over = one["outage_over"]
+        state = (
+            "works again"
+            if over
+            else "credentials replaced; consumers to be asked"
+            if over is None
+            else "still out"
+        )
+        _row(
+            table,
+            _mark(over is not False),
+            str(one["integration"]),
+            f"{one['seconds_of_access']:.1f} s of access",
+            f"{one['seconds_of_outage']:.1f} s of outage",
+            state,
         )
     return table
 
