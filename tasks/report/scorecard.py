@@ -147,7 +147,7 @@ def _integrations(integrations: Sequence[Result]) -> Table:
             if over
             else "credentials replaced; consumers to be asked"
             if over is None
-            else "still out"
+            else "still out, see the steps for people"
         )
         _row(
             table,
