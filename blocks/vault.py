@@ -103,7 +103,17 @@ class _Down:
 Login = Callable[[], tuple[str, float]]  # a new token, and its life in seconds (0: does not end)
 
 
-class RenewingAdapter(JSONAdapter):  # type: ignore[misc]
+class ReadableAdapter(JSONAdapter):  # type: ignore[misc]
+    """Refuses an answer that is not JSON: hvac hands on the bare response, which no caller expects."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().request(*args, **kwargs)
+        if isinstance(answer, requests.Response) and answer.status_code == 200 and answer.content:
+            raise ValueError("not JSON")  # `vault_errors` says which call it was
+        return answer
+
+
+class RenewingAdapter(ReadableAdapter):
     """Puts a live token on every call: logs in first, again before the token ends, and once after a 403
     that an expired or revoked token explains. Many threads, one login."""
 
@@ -177,7 +187,7 @@ class VaultServer(SystemBlock):
 
     def client_with(self, token: str) -> hvac.Client:
         """A client with another's token: for proving that it is refused. Never cached, no retries."""
-        return self._client(JSONAdapter, token=token, retries=0)
+        return self._client(ReadableAdapter, token=token, retries=0)
 
     def read_secret(self, mount: str, path: str, field: str) -> str:
         """A field of the newest version of a KV version 2 secret (the SecretReader of blocks.secrets).
@@ -244,7 +254,7 @@ class VaultServer(SystemBlock):
         """A new token and its life in seconds (0: does not end)."""
         secret_id = resolve(self.secret_id)
         with vault_errors("AppRole login", "Check role id and secret id; issue a new one."):
-            answer = self._client(JSONAdapter).auth.approle.login(
+            answer = self._client(ReadableAdapter).auth.approle.login(
                 role_id=self.role_id, secret_id=secret_id, use_token=False, mount_point=self.approle_mount
             )
             auth = answer["auth"]
