@@ -25,7 +25,7 @@ rehearsal: setup  ## Rehearse a real leak in the embedded lab, end to end
 	@$(BIN)/leak-response rehearse --scenario stolen-connected-app $(ARGS)
 
 test: setup  ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-all: setup  ## Run the tests that take minutes, too
 	@$(BIN)/python -m pytest -m "" $(ARGS)

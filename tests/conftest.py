@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,32 @@ from deployments.lab.postgres import Postgres
 from deployments.lab.slack.server import Slack
 from deployments.lab.vault import Vault
 from deployments.lab.vault_world import VaultWorld, seed
+from tasks.notify.rules import all_rules
+
+COUNT = pytest.StashKey[int]()
+
+
+EXERCISED = "rules_exercised"  # how a worker tells how many notification rules its tests went through
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    rules = sys.modules.get("tests.tasks.notify.test_every_rule")
+    if rules is not None and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[EXERCISED] = len(rules.EXERCISED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    count = getattr(node, "workeroutput", {}).get(EXERCISED, 0)
+    node.config.stash[COUNT] = node.config.stash.get(COUNT, 0) + count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """`rules N, exercised N`: how many of the notification rules the tests went through."""
+    here = sys.modules.get("tests.tasks.notify.test_every_rule")
+    exercised = terminalreporter.config.stash.get(COUNT, 0) or (len(here.EXERCISED) if here else 0)
+    if exercised:
+        terminalreporter.write_line(f"rules {len(all_rules())}, exercised {exercised}")
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import crash
+
+pytestmark = pytest.mark.slow  # labs of its own, killed and restored
 
 POINTS = 6
 

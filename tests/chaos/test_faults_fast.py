@@ -10,6 +10,8 @@ import pytest
 from tests.chaos.crash import GRANTS, world_for
 from tests.chaos.faults import Bench, Case
 
+pytestmark = pytest.mark.slow  # labs of its own, killed and restored
+
 PASSING = (
     "salesforce POST sf/oauth2/revoke: reset after acting",
     "salesforce DELETE sf/composite/sobjects: partial success",

@@ -17,6 +17,8 @@ from tasks.evidence.ledger import open_ledger
 from tasks.incident import AccessStatus, Containment, System
 from tests.chaos.world import ChaosWorld
 
+pytestmark = pytest.mark.slow  # labs of its own, killed and restored
+
 QUICK = Pace(tries=2, first_wait_s=0.2, longest_wait_s=0.5)
 
 

@@ -19,6 +19,8 @@ SCRIPT = """
 import sys
 from blocks.systems import Systems, register_all
 from flows.watch import watch
+
+pytestmark = pytest.mark.slow  # days of a server
 register_all()
 Systems.from_lab(sys.argv[1]).save("lab")
 for _ in range(2):

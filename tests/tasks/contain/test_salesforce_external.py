@@ -27,6 +27,8 @@ from .conftest import PLAN, attempts, responder
 from .test_salesforce import admin, rows
 from .test_vault import responder as vault_responder
 
+pytestmark = pytest.mark.slow  # a lab for every kind
+
 Make = Callable[..., Incident]
 LABEL = "Ticket Portal"
 WORKER = "warehouse-sync@lab.example"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
 
 from blocks.systems import Systems
@@ -20,6 +21,8 @@ from tasks.incident import AccessStatus, Incident
 from .conftest import APP, APP_PLAN, Thief, attempts, responder
 from .test_salesforce import admin, rows
 from .test_vault import responder as vault_responder
+
+pytestmark = pytest.mark.slow  # a lab for every kind
 
 Make = Callable[..., Incident]
 CREDENTIAL = "Chat_Backend/Default"

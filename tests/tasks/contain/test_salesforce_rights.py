@@ -17,6 +17,8 @@ from tasks.incident import AccessStatus, Containment, Incident, ProofMethod
 from .conftest import APP_PLAN, INTEGRATION, responder
 from .test_salesforce import admin, erp_works, plain, rows
 
+pytestmark = pytest.mark.slow  # a lab for every kind
+
 Make = Callable[..., Incident]
 OTHER = "marketing-sync@lab.example"
 GUEST = "shop-site@lab.example"

@@ -246,6 +246,8 @@ import sys
 from pathlib import Path
 from tasks.scope.ingest import ingest
 from tasks.scope.lake import Lake
+
+pytestmark = pytest.mark.slow  # kills and populations
 print("go", flush=True)
 ingest(Path(sys.argv[1]), Lake(Path(sys.argv[2])))
 """

@@ -15,6 +15,8 @@ from tasks.scope.lake_people import Population, build_people, people_made_from, 
 from tasks.scope.people import People, resolve
 from tasks.scope.population import Source
 
+pytestmark = pytest.mark.slow  # kills and populations
+
 CONTACT = Source(
     "Contact", True, ("Email",), ("MobilePhone", "Phone"), last_name="LastName",
     country=("MailingCountryCode", "MailingCountry"), state=("MailingState",), lookups=("IndividualId",),

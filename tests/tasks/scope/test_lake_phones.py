@@ -12,6 +12,8 @@ import pytest
 from tasks.scope.keys import phone_key, phone_region
 from tasks.scope.lake_phones import phone_keys
 
+pytestmark = pytest.mark.slow  # kills and populations
+
 
 def keys(pairs: list[tuple[str, str]]) -> pd.DataFrame:
     frame = pd.DataFrame(pairs, columns=["number", "region"]).astype("str").drop_duplicates(ignore_index=True)
