@@ -1,8 +1,8 @@
 """A proxy that makes faults for servers that cannot make their own: Vault (HTTP) and PostgreSQL (TCP).
 
 `python -m deployments.lab.fault_proxy PORT CONTROL_PORT TARGET_PORT http|tcp`, until its standard input ends.
-Faults come to the control port, as for every stand-in (`POST /__lab__/faults`, see `faults.py`). An HTTP fault
-may name `method` and `route`: the path with `*` for each part that names one thing (`route_of`).
+Faults come to the control port, as for every stand-in (`POST /__lab__/faults`, see `faults.py`). An HTTP
+fault may name `method` and `route`: the path with `*` for each part that names one thing (`route_of`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class FaultProxy:
         return cls(process, port, control_port)
 
     def control(self, what: str, body: Mapping[str, Any] | None = None, *, method: str = "POST") -> Any:
-        """`faults` (POST one, GET hits, DELETE all) or `latency`. Raises LabError for what it does not know."""
+        """`faults` (POST one, GET hits, DELETE all) or `latency`. Raises LabError for anything else."""
         with requests.Session() as session:
             session.trust_env = False
             url = f"http://{HOST}:{self.control_port}/__lab__/{what}"
@@ -108,7 +108,7 @@ def control_server(port: int, faults: Faults) -> ThreadingHTTPServer:
             except (ValueError, TypeError, KeyError) as error:
                 self.reply(400, json.dumps({"error": str(error)}).encode())
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_DELETE = _serve
 
     return ThreadingHTTPServer((HOST, port), Control)
 
@@ -151,7 +151,7 @@ def http_server(port: int, target_port: int, faults: Faults) -> ThreadingHTTPSer
             cut(self.connection)
             self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_LIST = do_HEAD = do_PATCH = _serve  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = do_LIST = do_HEAD = do_PATCH = _serve
 
     return ThreadingHTTPServer((HOST, port), Forward)
 
