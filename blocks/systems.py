@@ -17,6 +17,7 @@ from blocks.base import SystemBlock
 from blocks.check import Check
 from blocks.errors import BadInput
 from blocks.evidence import EvidenceStore
+from blocks.mail import MailServer
 from blocks.plan import Plan, load_plan
 from blocks.plan_block import ResponsePlan
 from blocks.salesforce.org import SalesforceOrg
@@ -32,6 +33,7 @@ BLOCK_TYPES: tuple[type[SystemBlock], ...] = (
     EvidenceStore,
     SalesforceOrg,
     SlackWorkspace,
+    MailServer,
     ResponsePlan,
 )
 
@@ -45,14 +47,18 @@ def register_all() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Systems:
-    """The systems of one organisation and its plan. The blocks share one Vault and one AWS account."""
+    """The systems of one organisation and its plan. The blocks share one Vault and one AWS account.
+
+    Without Slack the people are told by e-mail, without either only by the report.
+    """
 
     salesforce: SalesforceOrg
     vault: VaultServer
     aws: AwsAccount
-    slack: SlackWorkspace
+    slack: SlackWorkspace | None
     evidence: EvidenceStore
     plan: Plan
+    mail: MailServer | None = None
 
     @classmethod
     def from_lab(cls, path: str | Path) -> Self:
@@ -69,7 +75,8 @@ class Systems:
             salesforce=_build(SalesforceOrg, blocks, "salesforce", path, vault=vault),
             vault=vault,
             aws=aws,
-            slack=_build(SlackWorkspace, blocks, "slack", path, vault=vault),
+            slack=_build(SlackWorkspace, blocks, "slack", path, vault=vault) if "slack" in blocks else None,
+            mail=_build(MailServer, blocks, "mail", path, vault=vault) if "mail" in blocks else None,
             evidence=_build(EvidenceStore, blocks, "evidence", path, aws=aws),
             plan=load_plan(path.parent / lab["plan"]),
         )
@@ -80,11 +87,13 @@ class Systems:
         vault = _load(VaultServer, name)
         # A loaded block brings its own copy of the Vault it names: give all of them the same one.
         aws = _sharing(_load(AwsAccount, name), vault=vault)
+        slack, mail = _load_if_saved(SlackWorkspace, name), _load_if_saved(MailServer, name)
         return cls(
             salesforce=_sharing(_load(SalesforceOrg, name), vault=vault),
             vault=vault,
             aws=aws,
-            slack=_sharing(_load(SlackWorkspace, name), vault=vault),
+            slack=_sharing(slack, vault=vault) if slack else None,
+            mail=_sharing(mail, vault=vault) if mail else None,
             evidence=_sharing(_load(EvidenceStore, name), aws=aws),
             plan=_load(ResponsePlan, name).plan(),
         )
@@ -92,13 +101,15 @@ class Systems:
     def save(self, name: str) -> None:
         """Save all blocks in Prefect under one name (lower-case letters, digits, dashes), over older ones."""
         _save(self.vault, name)
-        for block in (self.salesforce, self.aws, self.slack, self.evidence):
-            _save(block, name)
+        for block in (self.salesforce, self.aws, self.slack, self.mail, self.evidence):
+            if block is not None:
+                _save(block, name)
         _save(ResponsePlan(text=self.plan.text, file=Path(self.plan.file).name), name)
 
     def check(self) -> list[Check]:
         """What preflight asks: every block's checks, side by side. Changes nothing."""
-        blocks: tuple[SystemBlock, ...] = (self.salesforce, self.vault, self.aws, self.slack, self.evidence)
+        named = (self.salesforce, self.vault, self.aws, self.slack, self.mail, self.evidence)
+        blocks: list[SystemBlock] = [block for block in named if block is not None]
         with ThreadPoolExecutor(max_workers=len(blocks), thread_name_prefix="preflight") as pool:
             return [check for checks in pool.map(lambda block: block.check(), blocks) for check in checks]
 
@@ -137,6 +148,14 @@ def _load(kind: type[B], name: str) -> B:
             f"Prefect has no block {slug}/{name}.",
             "Save the blocks first: `leak-response blocks register`, or fill in the form in the UI.",
         ) from None
+
+
+def _load_if_saved(kind: type[B], name: str) -> B | None:
+    """The block, or None where there is none of that name: it is one that an organisation may do without."""
+    try:
+        return _load(kind, name)
+    except BadInput:
+        return None
 
 
 def _save(block: Block, name: str) -> None:

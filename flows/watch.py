@@ -33,7 +33,7 @@ def watch_one(incident_id: str) -> bool:
     log = get_run_logger()
     try:
         work = Workspace.open(incident_id)
-        outlet = outlet_for(work.systems.slack, None, work.systems.plan, work.folder)
+        outlet = outlet_for(work.systems.slack, work.systems.mail, work.systems.plan, work.folder)
         problems = watch_incident(work.incident, work.systems.plan, work.folder, work.ledger, outlet, now())
     except LeakResponseError as error:
         log.error("%s: %s", incident_id, error.problem)

@@ -38,7 +38,7 @@ def slack_receiver(
             "Neither or both of --lab and --plan were given.", "Name the lab.json or saved systems."
         )
     systems = Systems.from_lab(lab) if lab is not None else Systems.load(plan)
-    if not systems.slack.signing_secret:
+    if systems.slack is None or not systems.slack.signing_secret:
         raise BadInput(
             "The Slack block has no signing secret.",
             "Without it anybody could click; put its reference there.",

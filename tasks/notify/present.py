@@ -45,5 +45,5 @@ def prepare_notices(
 @task(name="ask in Slack", persist_result=False)
 def ask_in_slack(incident: Incident, systems: Systems, folder: IncidentFolder, ledger: Ledger) -> list[str]:
     """Put questions, drafts and manual steps before people, each once; returns what was not posted."""
-    outlet = outlet_for(systems.slack, None, systems.plan, folder)
+    outlet = outlet_for(systems.slack, systems.mail, systems.plan, folder)
     return ask_people(Case(incident, systems.plan, folder, ledger), outlet)

@@ -22,12 +22,12 @@ from tasks.incident import (
     ScopeSummary,
 )
 from tasks.notify.answers import answer_all, vendor_answers, with_stored_answers
-from tasks.notify.channel import Channel
 from tasks.notify.duties import duties, in_order
 from tasks.notify.facts import Facts
 from tasks.notify.history import history, record_duties, standings
 from tasks.notify.known import known_facts
 from tasks.notify.messages import Status
+from tasks.notify.outlet import outlet_for
 from tasks.notify.records import locked
 from tasks.notify.rules import all_rules
 from tasks.notify.sent import clocks_started
@@ -116,11 +116,11 @@ def tell_slack(
     failed_steps: Sequence[str] = (),
 ) -> list[str]:
     """Update the pinned status and post a phase's message once; returns what Slack did not take."""
-    channel = Channel(systems.slack, systems.plan, folder)
-    channel.update_status(current_status(incident, folder, phase, at, failed_steps))
+    outlet = outlet_for(systems.slack, systems.mail, systems.plan, folder)
+    outlet.update_status(current_status(incident, folder, phase, at, failed_steps))
     if message:
-        channel.post(f"phase-{phase}", message, thread=phase)
-    return channel.problems
+        outlet.post(f"phase-{phase}", message, thread=phase)
+    return outlet.problems
 
 
 @task(name="start the legal clocks", persist_result=False)

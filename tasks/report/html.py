@@ -35,9 +35,16 @@ def render_report(folder: IncidentFolder, entries: Iterable[Mapping[str, Any]], 
             report=report,
             labels=LABELS,
             tones=TONES,
+            deadlines=_deadlines(folder),
             css=Markup((HERE / "report.css").read_text("utf-8")),  # noqa: S704
         )
     )
+
+
+def _deadlines(folder: IncidentFolder) -> Markup:
+    """The picture of all deadlines that the notify phase drew; it escapes every text it holds."""
+    picture = folder.path / "notify" / "timeline.svg"
+    return Markup(picture.read_text("utf-8") if picture.exists() else "")  # noqa: S704
 
 
 def write_report(folder: IncidentFolder, entries: Iterable[Mapping[str, Any]], now: datetime) -> Path:

@@ -145,7 +145,7 @@ def test_a_name_that_was_not_saved_is_refused(prefect: None) -> None:
 
 def test_every_block_type_registers_with_a_description_and_described_fields(prefect: None) -> None:
     slugs = register_all()
-    assert len(slugs) == 6 and all(slug.startswith("leak-response-") for slug in slugs)
+    assert len(slugs) == len(BLOCK_TYPES) and all(slug.startswith("leak-response-") for slug in slugs)
     for block_type in BLOCK_TYPES:
         url = f"{PREFECT_API_URL.value()}/block_types/slug/{block_type.get_block_type_slug()}"
         shown = httpx.get(url, timeout=60).json()
@@ -168,3 +168,20 @@ def test_the_whole_lab_passes_preflight(lab: Lab) -> None:
     systems = Systems.from_lab(lab.dir / "lab.json")
     checks = systems.check()
     assert failed(checks) == [] and len(checks) > 30
+
+
+def test_an_organisation_may_do_without_slack(lab: Lab, tmp_path: Path) -> None:
+    """Then people are told by e-mail; what is not there is not asked by preflight."""
+    described = json.loads(lab.json_path.read_text(encoding="utf-8"))
+    del described["blocks"]["slack"]
+    described["blocks"]["mail"] = {
+        "host": "127.0.0.1",
+        "port": 9,
+        "encryption": "none",
+        "sender": "ir@lab.example",
+    }
+    changed = tmp_path / "lab.json"
+    changed.write_text(json.dumps(described), encoding="utf-8")
+    systems = Systems.from_lab(changed)
+    assert systems.slack is None and systems.mail is not None
+    assert not [check for check in systems.check() if check.name.startswith("Slack")]
