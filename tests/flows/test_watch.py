@@ -10,17 +10,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from blocks.plan import load_plan
 from deployments.lab.lab import Lab
 from deployments.prefect_server import PrefectServer
 from tests.tasks.notify.world import World
 
+pytestmark = pytest.mark.slow  # days of a server
+
 SCRIPT = """
 import sys
 from blocks.systems import Systems, register_all
 from flows.watch import watch
-
-pytestmark = pytest.mark.slow  # days of a server
 register_all()
 Systems.from_lab(sys.argv[1]).save("lab")
 for _ in range(2):

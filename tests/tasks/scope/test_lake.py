@@ -26,6 +26,8 @@ from tasks.scope.lake_parse import UNKNOWN, parse, type_and_day
 from tasks.scope.logs import join_logs, read_log
 from tests.tasks.scope.lake_logs import COLUMNS, NOW, START, WINDOW, events, export, text
 
+pytestmark = pytest.mark.slow  # kills and populations
+
 ALL = Window(START - timedelta(days=1), NOW)
 NAMES = COLUMNS["RestApi"].split()
 
@@ -246,8 +248,6 @@ import sys
 from pathlib import Path
 from tasks.scope.ingest import ingest
 from tasks.scope.lake import Lake
-
-pytestmark = pytest.mark.slow  # kills and populations
 print("go", flush=True)
 ingest(Path(sys.argv[1]), Lake(Path(sys.argv[2])))
 """
