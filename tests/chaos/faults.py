@@ -168,6 +168,7 @@ class Bench:
         """What the flow tells Slack while containment runs."""
         incident = self.world.incident()
         folder = IncidentFolder.of(incident.id, self._folder)
+        assert systems.slack
         channel = Channel(systems.slack, systems.plan, folder)
         channel.update_status(current_status(incident, folder, "contain", datetime.now(UTC)))
 
