@@ -44,7 +44,7 @@ AWS_KEY = re.compile(r"AWS_ACCESS_KEY_ID=(AKIA[A-Z0-9]{16})\s+AWS_SECRET_ACCESS_
 PRIVATE_KEY = re.compile(r"-----BEGIN PRIVATE KEY-----.+?-----END PRIVATE KEY-----", re.DOTALL)
 CONSUMER_KEY = re.compile(r"SF_CONSUMER_KEY=(\S+)")
 QUERIES = (
-    "SELECT Id, Username, Email, Profile.Name FROM User WHERE IsActive = true ORDER BY Username LIMIT 200",
+    "SELECT Id, Username, Email, Profile.Name FROM User",
     "SELECT Id, FirstName, LastName, Email, Phone, MobilePhone, MailingStreet, MailingCity, "
     "MailingPostalCode, MailingCountry FROM Contact",
     "SELECT Id, Name, Phone, BillingStreet, BillingCity, BillingPostalCode, BillingCountry FROM Account",
