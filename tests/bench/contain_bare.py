@@ -35,13 +35,15 @@ def cut_all(org: SalesforceOrg, usernames: list[str], threads: int) -> None:
 
 
 def cut_rights(org: SalesforceOrg, pool: ThreadPoolExecutor, ids: list[str]) -> Iterator[Future[Any]]:
-    """Logins and permission sets."""
+    """Logins, permission sets and sessions: the little that takes most away comes first."""
     for some in chunks(ids):
         for row in org.query(f"SELECT Id FROM UserLogin WHERE UserId IN {listed(some)}"):
             yield pool.submit(org.rest, "PATCH", f"sobjects/UserLogin/{row['Id']}", json={"IsFrozen": True})
         given = f"AssigneeId IN {listed(some)} AND PermissionSet.IsOwnedByProfile = false"
         for row in org.query(f"SELECT Id FROM PermissionSetAssignment WHERE {given}"):
             yield pool.submit(org.rest, "DELETE", f"sobjects/PermissionSetAssignment/{row['Id']}")
+        for user in some:
+            yield pool.submit(end_sessions, org, user)
 
 
 def cut_tokens(org: SalesforceOrg, pool: ThreadPoolExecutor, ids: list[str]) -> Iterator[Future[Any]]:
