@@ -19,7 +19,7 @@ class Pace:
     rounds: int = 20  # looks of one kind that still find something, before it is called a failure
     passes: int = 6  # times all kinds of a system are gone through
     after_s: float = 5.0  # how long a kind waits for the kinds it is better closed after
-    workers: int = 8  # accesses of one kind closed at a time
+    workers: int = 32  # accesses of one kind closed at a time
 
     def wait(self, failures: int, rng: random.Random) -> float:
         """Seconds to wait after the `failures`-th failure."""

@@ -29,9 +29,9 @@ class _Tokens:
         self._log = log
         self._lock = threading.Lock()
 
-    def note(self, ok: bool, started: datetime) -> None:
+    def note(self, ok: bool, started: datetime, kind: str = "") -> None:
         with self._lock:
-            self._log.write(json.dumps({"at": started.isoformat(), "ok": ok}) + "\n")
+            self._log.write(json.dumps({"at": started.isoformat(), "ok": ok, "kind": kind}) + "\n")
             self._log.flush()
 
 
@@ -72,7 +72,7 @@ def _loop(thief: SalesforceThief, tokens: _Tokens, kind: str, stop: Path) -> Non
             return
         started = datetime.now(UTC)
         works = _works(thief, kind, token)
-        tokens.note(works, started)
+        tokens.note(works, started, kind)
         if works:
             queue.append(token)
 

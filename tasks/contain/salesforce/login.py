@@ -57,7 +57,8 @@ class Login(AccessKind):
         return rows[0]
 
     def _set(self, access: Access, *, frozen: bool) -> None:
-        self.world.salesforce.update("UserLogin", self._row(access)["Id"], {"IsFrozen": frozen})
+        login = access.before.get("user_login") or self._row(access)["Id"]
+        self.world.salesforce.update("UserLogin", login, {"IsFrozen": frozen})
 
 
 class Deactivation(AccessKind):

@@ -32,6 +32,10 @@ class _Grants(AccessKind):
     def _where(self, access: Access) -> str:
         raise NotImplementedError
 
+    def _width(self) -> int:
+        """Grants of one access that are revoked at a time."""
+        return WIDTH
+
     def close(self, access: Access) -> None:
         """Raises Refused without Customize Application, Unreachable when some grants would not go."""
         self._require_sight()
@@ -40,7 +44,7 @@ class _Grants(AccessKind):
             before = self._count(self._where(access))
             if before == 0:
                 return
-            failed = fan_out(self._revoke, self._tokens(access))
+            failed = fan_out(self._revoke, self._tokens(access), self._width())
             stuck = stuck + 1 if len(failed) >= min(before, 2500) else 0
             if stuck == STUCK_ROUNDS:
                 kinds = ", ".join(sorted({type(error).__name__ for _, error in failed}))
@@ -126,6 +130,10 @@ class UserGrants(_Grants):
             for user, grants in zip(users, counts, strict=True)
             if grants
         ]
+
+    def _width(self) -> int:
+        # Many users are closed at a time: more calls in flight would only make sessions and logins wait.
+        return min(WIDTH, max(2, 2 * WIDTH // max(1, len(suspect_users(self.world)))))
 
     def _where(self, access: Access) -> str:
         return f"UserId = {quote(access.ref)}"

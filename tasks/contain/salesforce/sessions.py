@@ -7,19 +7,24 @@ Source: Object Reference, AuthSession ("delete() ... ending that user's session"
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from typing import Any
 
 from blocks.errors import Unreachable
 from tasks.contain.kinds import AccessKind, Reopened
 from tasks.contain.salesforce.org import one_of, quote
 from tasks.contain.salesforce.principals import suspect_apps, suspect_users
+from tasks.contain.world import World
 from tasks.incident import Access, Proof, System
 
 
 class _Sessions(AccessKind):
     system = System.SALESFORCE
     reversible = False
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._seen: dict[str, list[str]] = {}  # ids of sessions by the access's ref, until they are closed
 
     def _where(self, ref: str) -> str:
         raise NotImplementedError
@@ -40,9 +45,9 @@ class _Sessions(AccessKind):
         return [self.access(principal, ref, sessions=len(rows), users=len(users))] if rows else []
 
     def close(self, access: Access) -> None:
-        failed = self.world.salesforce.delete_many(
-            "AuthSession", [row["Id"] for row in self._open(access.ref)]
-        )
+        # Those just seen need not be looked up again; what came since, the proof will show.
+        ids = self._seen.pop(access.ref, None) or [row["Id"] for row in self._open(access.ref)]
+        failed = self.world.salesforce.delete_many("AuthSession", ids)
         if failed:
             raise Unreachable(
                 f"{len(failed)} sessions could not be deleted ({', '.join(sorted(set(failed.values())))}).",
@@ -68,8 +73,11 @@ class UserSessions(_Sessions):
     def observe(self) -> list[Access]:
         users = {user.id: user.username for user in suspect_users(self.world)}
         rows = self._live(one_of("UsersId", users)) if users else []
-        sessions = Counter(row["UsersId"] for row in rows)
-        return [self.access(users[user], user, sessions=count, users=1) for user, count in sessions.items()]
+        seen: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            seen[row["UsersId"]].append(row["Id"])
+        self._seen.update(seen)
+        return [self.access(users[user], user, sessions=len(ids), users=1) for user, ids in seen.items()]
 
     def _where(self, ref: str) -> str:
         return f"UsersId = {quote(ref)}"
