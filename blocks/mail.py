@@ -19,7 +19,7 @@ from blocks.vault import VaultServer
 
 
 class MailServer(SystemBlock):
-    """A mail server (SMTP) that takes messages to the people of the plan, beside Slack or where there is none."""
+    """An SMTP server that takes messages to the people of the plan, beside Slack or where there is none."""
 
     _block_type_name: ClassVar[str] = "Leak Response Mail Server"
     _block_type_slug: ClassVar[str] = "leak-response-mail-server"
