@@ -25,7 +25,7 @@ class MailServer(SystemBlock):
     _block_type_slug: ClassVar[str] = "leak-response-mail-server"
 
     host: str = Field(description="Name or address of the SMTP server")
-    port: int = Field(default=587, gt=0, lt=65536)
+    port: int = Field(default=587, gt=0, lt=65536, description="Port: 587 for starttls, 465 for tls")
     encryption: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="none only for a server on this machine"
     )
