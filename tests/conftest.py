@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,10 @@ from deployments.lab.postgres import Postgres
 from deployments.lab.slack.server import Slack
 from deployments.lab.vault import Vault
 from deployments.lab.vault_world import VaultWorld, seed
+from deployments.prefect_server import QUIET
 from tasks.notify.rules import all_rules
 
+os.environ.update(QUIET)  # a server that a test starts talks to nobody either
 COUNT = pytest.StashKey[int]()
 
 
