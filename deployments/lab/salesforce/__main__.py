@@ -27,6 +27,7 @@ from deployments.lab.salesforce.clock import Clock
 from deployments.lab.salesforce.data import generate
 from deployments.lab.salesforce.identities import Identities, organization_id
 from deployments.lab.salesforce.org import Org
+from deployments.lab.salesforce.schema_events import LICENCES
 from deployments.lab.salesforce.server import Server
 from deployments.lab.salesforce.store import Store
 from deployments.lab.salesforce.tls import make_certificates
@@ -40,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contacts", type=int, default=10_000)
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every call")
     parser.add_argument("--log-delay-s", type=float, default=2.0, help="how far event log files lag")
+    parser.add_argument("--licences", nargs="*", choices=LICENCES, default=[], help="what the org has bought")
     return parser.parse_args()
 
 
@@ -101,6 +103,7 @@ def main() -> None:
     except LabError as error:
         sys.exit(str(error))
     org.url = url
+    org.stores.license(arguments.licences)
     org.faults.latency_s = arguments.latency_ms / 1000
     ca, certificate, key = make_certificates(folder)
     admin_token = secrets.token_urlsafe(32)

@@ -22,6 +22,7 @@ from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.query import QueryError
 from deployments.lab.salesforce.query_csv import Export, to_csv
 from deployments.lab.salesforce.querying import before_running, parsed
+from deployments.lab.salesforce.schema_events import REALTIME
 from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
 
 OPERATIONS = ("query", "queryAll")
@@ -112,7 +113,7 @@ def _run(org: Org, job: Job) -> None:
     began = time.monotonic()
     try:
         set_state(org, job, "InProgress")
-        org.note_unique_query(job.session, job.query)
+        org.note_unique_query(job.session, job.query, request_id=job.request_id)
         _collect(org, job)
     except ApiError as error:
         job.error = f"{error.code}: {error.message}"
@@ -124,7 +125,34 @@ def _run(org: Org, job: Job) -> None:
     job.milliseconds = int((time.monotonic() - began) * 1000)
     job.size = job.output.size if job.output else 0
     org.limits.bulk_storage_mb += job.size / 1_000_000
+    _store(org, job)
     set_state(org, job, "JobComplete")
+
+
+def _store(org: Org, job: Job) -> None:
+    """The rows of the job as ApiEvents, where these are kept."""
+    if REALTIME not in org.stores.licences or job.output is None:
+        return
+    step = org.stores.ids_per_event
+    for begin in range(0, max(job.output.rows, 1), step):
+        end = min(begin + step, job.output.rows)
+        served = list(job.output.served(begin, end))
+        org.stores.queried(
+            job.session,
+            {
+                "CLIENT_IP": job.ip,
+                "USER_AGENT": job.agent,
+                "REQUEST_ID": job.request_id,
+            },
+            job.query,
+            [record_id for name, record_id, _ in served if name == job.object],
+            operation="QueryAll" if job.operation == "queryAll" else "Query",
+            total=job.output.rows,
+            entities={job.object, *(one[0] for one in served)},
+            api_type="Bulk",
+            version=job.version,
+            returned=end - begin,
+        )
 
 
 def _collect(org: Org, job: Job) -> None:
@@ -217,6 +245,7 @@ def results(call: Call, job_id: str) -> Reply:
     body, end = job.output.page(begin, max(1, int(most)) if most else PAGE_ROWS)
     call.org.truth.add(call.org.clock.now(), call.session.credential, job.output.served(begin, end))
     call.notes.rows = end - begin
+    call.org.stores.downloaded(call.session, call.org.caller(call), job.query)
     reply = Reply(200, body, "text/csv")
     reply.headers["Sforce-Locator"] = _to_locator(end) if end < job.output.rows else "null"
     reply.headers["Sforce-NumberOfRecords"] = str(end - begin)

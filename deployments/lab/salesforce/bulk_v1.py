@@ -15,7 +15,7 @@ from deployments.lab.salesforce.clock import iso
 from deployments.lab.salesforce.describe import readable
 from deployments.lab.salesforce.jobs import Job, remember_caller
 from deployments.lab.salesforce.query import Row
-from deployments.lab.salesforce.querying import perform, serve
+from deployments.lab.salesforce.querying import id_of, perform, serve
 from deployments.lab.salesforce.wire import ApiError, Call, Reply
 
 OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete", "query", "queryAll")
@@ -184,9 +184,20 @@ def _add_batch(call: Call, job: Job) -> Reply:
 def _query(call: Call, job: Job, batch: Batch) -> None:
     soql = batch.request.decode("utf-8", "replace").strip()
     result = perform(call.org, job.session, soql, job.version, all_rows=job.operation == "queryAll")
-    call.org.note_unique_query(job.session, soql)
+    call.org.note_unique_query(job.session, soql, request_id=call.request_id)
     batch.rows = list(result.rows)
     batch.processed = len(batch.rows)
+    call.org.stores.queried(
+        job.session,
+        call.org.caller(call),
+        soql,
+        [i for row in batch.rows if (i := id_of(row.record))],
+        operation="QueryAll" if job.operation == "queryAll" else "Query",
+        total=batch.processed,
+        entities={result.entity, *(one[0] for row in batch.rows for one in row.served)},
+        api_type="Bulk",
+        version=job.version,
+    )
 
 
 def _write(call: Call, job: Job, batch: Batch) -> None:

@@ -190,6 +190,18 @@ def _switches(call: Call) -> Reply:
     return Reply.json({name: getattr(switches, name) for name in type(switches).__slots__})
 
 
+def _licences(call: Call) -> Reply:
+    """{licences?: [of realtime, event-log-objects], ids_per_event?: n}: what the org has from now on."""
+    given, stores = call.json_object(), call.org.stores
+    try:
+        if "licences" in given:
+            stores.license(map(str, given["licences"]))
+    except ValueError as error:
+        raise Wrong(str(error)) from None
+    stores.ids_per_event = int(given.get("ids_per_event", stores.ids_per_event))
+    return Reply.json({"licences": sorted(stores.licences), "ids_per_event": stores.ids_per_event})
+
+
 def _flush(call: Call) -> Reply:
     """Write every event noted so far into files at once, whatever the delay."""
     call.org.tick()
@@ -211,5 +223,6 @@ _POST: dict[str, Action] = {
     "latency": _latency,
     "limits": _limits,
     "switches": _switches,
+    "licences": _licences,
     "flush": _flush,
 }

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 from deployments.lab.salesforce.query import Result, Row
@@ -16,13 +17,24 @@ OPEN_PER_USER = 10  # as in an org: the oldest is dropped
 IDLE_S = 900
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query call asked, for the events of its pages. `seen`: real-time events see its API."""
+
+    text: str
+    operation: str
+    entity: str
+    seen: bool = True
+
+
 class Cursor:
     """One open result. SQLite rows are read by the thread that began: so it keeps its own."""
 
-    def __init__(self, user_id: str, page_size: int, begin: Callable[[], Result]) -> None:
+    def __init__(self, user_id: str, page_size: int, begin: Callable[[], Result], asked: Asked) -> None:
         self.id = f"0r8{secrets.token_hex(6)}AAA"
         self.user_id = user_id
         self.page_size = page_size
+        self.asked = asked
         self.total = 0
         self.entity = ""
         self.used = time.monotonic()

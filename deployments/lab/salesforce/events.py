@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,21 @@ API_VERSION = 67.0
 class EventLogs:
     """Notes events and cuts them into files. Thread-safe."""
 
-    def __init__(self, folder: Path, store: Store, org_id: str, clock: Clock, delay_s: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        org_id: str,
+        clock: Clock,
+        delay_s: float,
+        also: Callable[[str, Mapping[str, Any], datetime], None] = lambda *_: None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._store = store
         self._org_id = org_id[:15]
         self._clock = clock
+        self._also = also  # hears of every event at once
         self._delay = timedelta(seconds=delay_s)
         self._cadence = timedelta(seconds=max(1.0, delay_s / 2))
         self._lock = threading.Lock()
@@ -48,6 +57,7 @@ class EventLogs:
             "ORGANIZATION_ID": self._org_id,
             **values,
         }
+        self._also(event_type, known, at)
         line = ",".join(_quoted(known.get(name, "")) for name in COLUMNS[event_type])
         hour = at.replace(minute=0, second=0, microsecond=0)
         with self._lock:

@@ -15,6 +15,8 @@ from typing import Any
 from deployments.lab.salesforce.apps import App, Apps
 from deployments.lab.salesforce.clock import Clock, iso
 from deployments.lab.salesforce.cursors import Cursors
+from deployments.lab.salesforce.event_stores import NAMES as EVENT_STORES
+from deployments.lab.salesforce.event_stores import EventStores
 from deployments.lab.salesforce.events import EventLogs
 from deployments.lab.salesforce.faults import Faults
 from deployments.lab.salesforce.jobs import Jobs
@@ -76,11 +78,17 @@ class Org:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        self.permissions = Permissions(self.store, self.schema)
+        self.stores = EventStores(self.store, self.clock)
+        self.permissions = Permissions(self.store, self.schema, self.stores.licences)
         self.sessions = Sessions(self.store, self.clock, self.org_id)
         self.apps = Apps(self.store)
         self.events = EventLogs(
-            self.folder / "event-logs", self.store, self.org_id, self.clock, self.log_delay_s
+            self.folder / "event-logs",
+            self.store,
+            self.org_id,
+            self.clock,
+            self.log_delay_s,
+            self.stores.log,
         )
         self.truth = Truth(self.folder / "truth.db")
         self.cursors = Cursors()
@@ -149,6 +157,8 @@ class Org:
             self.sessions.flush()
         if "SetupAuditTrail" in names:
             self.flush_audit()
+        if names & EVENT_STORES:
+            self.stores.flush()
 
     def audit(self, action: str, display: str, section: str, user_id: str) -> None:
         """Note a setup change for SetupAuditTrail."""
@@ -172,6 +182,7 @@ class Org:
         """What goes on in the background, once a second."""
         self.sessions.flush()
         self.flush_audit()
+        self.stores.flush()
         self.events.cut()
 
     # --- event logs ------------------------------------------------------------------------------
@@ -190,13 +201,19 @@ class Org:
             made |= who(session)
         return made
 
-    def note_unique_query(self, session: Session, text: str, kind: str = "soql") -> None:
-        """A query ran: its text, and nothing but session and login key to tell by whom."""
+    def note_unique_query(
+        self, session: Session, text: str, kind: str = "soql", request_id: str = ""
+    ) -> None:
+        """A query ran: its text, and nothing but session and login key to tell by whom.
+
+        The event log object has the request's id as well, the log file has not.
+        """
         self.events.add(
             "UniqueQuery",
             {
                 "QUERY_IDENTIFIER": text,
                 "QUERY_TYPE": kind,
+                "REQUEST_ID": request_id,
                 "SQL_ID": hashlib.sha256(text.encode()).hexdigest()[:13],
                 "SESSION_KEY": session.session_key,
                 "LOGIN_KEY": session.login_key,

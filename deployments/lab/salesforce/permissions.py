@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from deployments.lab.salesforce.schema import OBJECT_PERMISSIONS, PERMISSIONS, Schema, SObject
@@ -68,6 +68,7 @@ class Access:
         sets: Iterable[SetGrants],
         set_ids: Iterable[str],
         restricted: frozenset[tuple[str, str]],
+        licences: Collection[str] = (),
     ) -> None:
         self.user_id = user_id
         self.set_ids = frozenset(set_ids)
@@ -78,6 +79,7 @@ class Access:
         self._read = frozenset().union(*(s.read for s in held))
         self._edit = frozenset().union(*(s.edit for s in held))
         self._restricted = restricted
+        self._licences = licences  # the org's own set: it may change
         self._readable: dict[str, frozenset[str] | None] = {}
 
     def has(self, permission: str) -> bool:
@@ -95,7 +97,7 @@ class Access:
     def can_read(self, name: str) -> bool:
         """Whether the object may be queried at all."""
         found = self._schema.get(name)
-        if found is None:
+        if found is None or (found.licence and found.licence not in self._licences):
             return False
         if found.required_permission:
             return found.required_permission in self.system or (
@@ -148,9 +150,10 @@ class Access:
 class Permissions:
     """Computes and remembers each user's rights until something governing them changes. Thread-safe."""
 
-    def __init__(self, store: Store, schema: Schema) -> None:
+    def __init__(self, store: Store, schema: Schema, licences: Collection[str] = ()) -> None:
         self._store = store
         self._schema = schema
+        self._licences = licences
         self._lock = threading.Lock()
         self._users: dict[str, Access] = {}
         self._sets: dict[str, SetGrants] = {}
@@ -191,7 +194,7 @@ class Permissions:
         groups = self._groups(db, user_id)
         for group_id in groups:
             grants.append(self._in_force(db, group_id))
-        return Access(user_id, self._schema, grants, set_ids, self._restricted)
+        return Access(user_id, self._schema, grants, set_ids, self._restricted, self._licences)
 
     def _assigned(self, db: sqlite3.Connection, user_id: str) -> list[str]:
         rows = db.execute(

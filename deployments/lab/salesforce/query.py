@@ -18,6 +18,7 @@ from blocks.salesforce.soql import Query, SoqlInvalid, SoqlSyntaxError, ast, par
 from blocks.salesforce.soql.names import names_of
 from deployments.lab.salesforce import query_columns
 from deployments.lab.salesforce import query_errors as errors
+from deployments.lab.salesforce.query_big import check_big
 from deployments.lab.salesforce.query_errors import QueryError
 from deployments.lab.salesforce.query_functions import register
 from deployments.lab.salesforce.query_groups import MAX_ROWS, Groups
@@ -76,6 +77,7 @@ def execute(
         sobject = find_object(settings, query.object)
         validate(query, max_offset=None if sobject.row_limit else 2000)
         check_reified(sobject, query)
+        check_big(sobject, query)
         return Result(connection, settings, sobject, query)
     except SoqlInvalid as error:
         raise QueryError(error.code, error.reason) from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from blocks.salesforce.soql import Query
 from deployments.lab.salesforce import current_session
-from deployments.lab.salesforce.cursors import Cursor, invalid_locator
+from deployments.lab.salesforce.cursors import Asked, Cursor, invalid_locator
+from deployments.lab.salesforce.event_stores import NAMES as EVENT_STORES
 from deployments.lab.salesforce.org import Org
 from deployments.lab.salesforce.query import QueryError, Result, Row, execute, read_soql
 from deployments.lab.salesforce.sessions import SESSION_OBJECTS, Session
@@ -17,7 +19,7 @@ from deployments.lab.salesforce.wire import ApiError, Call, Reply
 
 DEFAULT_PAGE = 2000
 LEAST_PAGE = 200
-_BATCHED = SESSION_OBJECTS | {"SetupAuditTrail"}
+_BATCHED = SESSION_OBJECTS | {"SetupAuditTrail"} | EVENT_STORES
 
 
 @lru_cache(maxsize=512)
@@ -89,11 +91,12 @@ def query(call: Call, *, all_rows: bool = False, tooling: bool = False) -> Reply
     call.notes.entity = result.entity
     if "columns" in call.query:
         return Reply.json(_columns(result))
-    org.note_unique_query(session, text)
+    org.note_unique_query(session, text, request_id=call.request_id)
     size = _page_size(call, result)
+    ran = Asked(text, "QueryAll" if all_rows else "Query", result.entity, seen=not tooling)
     if result.aggregate or result.total <= size:
-        return _page(call, list(result.rows), result.total, None)
-    cursor = Cursor(session.user_id, size, begin)
+        return _page(call, list(result.rows), result.total, None, ran)
+    cursor = Cursor(session.user_id, size, begin, ran)
     org.cursors.add(cursor)
     return _cursor_page(call, cursor, 0, tooling)
 
@@ -110,15 +113,16 @@ def more(call: Call, locator: str) -> Reply:
 
 def _cursor_page(call: Call, cursor: Cursor, offset: int, tooling: bool) -> Reply:
     rows = cursor.page(offset)
+    ran = replace(cursor.asked, operation="QueryMore") if offset else cursor.asked
     after = offset + len(rows)
     if not rows or after >= cursor.total:
         call.org.cursors.done(cursor)
-        return _page(call, rows, cursor.total, None)
+        return _page(call, rows, cursor.total, None, ran)
     base = f"{call.root}/tooling/query" if tooling else f"{call.root}/query"
-    return _page(call, rows, cursor.total, f"{base}/{cursor.id}-{after}")
+    return _page(call, rows, cursor.total, f"{base}/{cursor.id}-{after}", ran)
 
 
-def _page(call: Call, rows: list[Row], total: int, following: str | None) -> Reply:
+def _page(call: Call, rows: list[Row], total: int, following: str | None, ran: Asked) -> Reply:
     made: dict[str, Any] = {"totalSize": total, "done": following is None}
     if following is not None:
         made["nextRecordsUrl"] = following
@@ -128,7 +132,29 @@ def _page(call: Call, rows: list[Row], total: int, following: str | None) -> Rep
     if rows:
         call.notes.fields = max(len(rows[0].record) - 1, 0)
     serve(call, rows)
+    _store(call, rows, total, ran)
     return Reply.json(made)
+
+
+def _store(call: Call, rows: list[Row], total: int, ran: Asked) -> None:
+    """The page as ApiEvent, where it is kept; the Tooling API leaves none."""
+    if ran.seen:
+        call.org.stores.queried(
+            call.session,
+            call.org.caller(call),
+            ran.text,
+            [i for row in rows if (i := id_of(row.record))],
+            operation=ran.operation,
+            total=total,
+            entities={ran.entity, *(one[0] for row in rows for one in row.served)},
+            version=call.version,
+            returned=len(rows),
+        )
+
+
+def id_of(record: Mapping[str, Any]) -> str:
+    """The id of a record in a reply; "" for a row of an aggregate."""
+    return str((record.get("attributes") or {}).get("url") or "").rpartition("/")[2]
 
 
 def serve(call: Call, rows: Iterable[Row]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from deployments.lab.salesforce.schema_access import ACCESS
 from deployments.lab.salesforce.schema_crm import CRM
+from deployments.lab.salesforce.schema_events import EVENTS
 from deployments.lab.salesforce.schema_logs import LOGS
 from deployments.lab.salesforce.schema_setup import OBJECT_PERMISSIONS, PERMISSIONS, SETUP
 from deployments.lab.salesforce.schema_tooling import REIFIED, TOOLING
@@ -47,4 +48,4 @@ class Schema:
         return self._by_prefix.get(prefix)
 
 
-SCHEMA = Schema((*CRM, *SETUP, *ACCESS, *LOGS, *TOOLING))
+SCHEMA = Schema((*CRM, *SETUP, *ACCESS, *LOGS, *EVENTS, *TOOLING))

@@ -60,7 +60,8 @@ class SObject:
 
     `page_size` and `row_limit` are rows per page and rows in total (None: no limit). `null_id`: the API shows
     Id as null. `own_rows_unless` names the permission without which a user sees only the rows that carry its
-    own id in UserId/UsersId. `required_permission` is needed to read the object at all.
+    own id in UserId/UsersId. `required_permission` is needed to read the object at all. With a `licence` the
+    object is there only in an org that has it; a `big` object answers simple queries alone.
     """
 
     name: str
@@ -79,6 +80,8 @@ class SObject:
     null_id: bool = False
     own_rows_unless: str | None = None
     required_permission: str | None = None
+    licence: str | None = None
+    big: bool = False
 
     def field(self, name: str) -> Field | None:
         """The field of that name, whatever its case; None when there is none."""

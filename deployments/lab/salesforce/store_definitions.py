@@ -43,7 +43,7 @@ def _entities(schema: Schema) -> Rows:
         "IsQueryable", "IsCustomizable", "IsApexTriggerable", "IsSearchable", "InternalSharingModel",
         "ExternalSharingModel",
     )  # fmt: skip
-    return columns, [_entity(sobject) for sobject in schema.objects.values()]
+    return columns, [_entity(sobject) for sobject in schema.objects.values() if not sobject.licence]
 
 
 def _entity(sobject: SObject) -> tuple[Any, ...]:
