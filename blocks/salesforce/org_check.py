@@ -23,6 +23,7 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     ),
     "Reset User Passwords and Unlock Users": ("PermissionsResetPasswords", "invalidate a password"),
     "View Event Log Files": ("PermissionsViewEventLogFiles", "scope from the event logs"),
+    "Run Reports": ("PermissionsRunReports", "read what the reports show that a suspect ran"),
 }
 # Read by the phases; a COUNT() on each shows whether we are allowed to.
 OBJECTS = (

@@ -1,7 +1,8 @@
 """Reports: list, describe, run synchronously, and export as CSV, each with the log rows of a real org.
 
-A synchronous run shows at most 2,000 detail rows and says so by `allData`; the export that the user interface
-offers holds them all. Running needs *Run Reports*, the export *Export Reports* as well, and no API right.
+A synchronous run shows its summary, and with `includeDetails=true` at most 2,000 detail rows, and says by
+`allData` whether that is all; the export that the user interface offers holds them all. Running needs
+*Run Reports*, the export *Export Reports* as well, and no API right. A private report is its owner's alone.
 Source: Reports and Dashboards REST API Developer Guide, "Execute Sync"; object reference, EventLogFile types
 Report and ReportExport. The order of steps and the words of errors are as far as they are published.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,22 +23,28 @@ from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
 MOST_DETAILS = 2000
 RUN, EXPORT = "PermissionsRunReports", "PermissionsExportReport"
 BY_API, BY_EXPORT = "ReportRunUsingSynchronousAnalyticsAPI", "ReportExported"
+PRIVATE = "Private Reports"
+_ALL_TIME = {"column": "CREATED_DATE", "durationValue": "CUSTOM", "startDate": None, "endDate": None}
 CSV_TYPE = "text/csv; charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A tabular report over one object."""
+    """A tabular report over one object. `where` is SOQL, `described` the same as reportMetadata tells it."""
 
     id: str
     name: str
     description: str
+    type: str
     object: str
     columns: tuple[str, ...]
+    where: str
+    described: Mapping[str, Any]
 
     @property
     def soql(self) -> str:
-        return f"SELECT Id, {', '.join(self.columns)} FROM {self.object} ORDER BY Id"  # noqa: S608 - SOQL
+        where = f" WHERE {self.where}" if self.where else ""
+        return f"SELECT Id, {', '.join(self.columns)} FROM {self.object}{where} ORDER BY Id"  # noqa: S608 - SOQL
 
 
 def listed(call: Call) -> Reply:
@@ -64,11 +72,11 @@ def described(call: Call, report_id: str) -> Reply:
 
 
 def run(call: Call, report_id: str) -> Reply:
-    """GET or POST /analytics/reports/{id}: the first 2,000 detail rows and the row count."""
+    """GET or POST /analytics/reports/{id}: the row count, and the first 2,000 detail rows if asked for."""
     _need(call, RUN)
     report = _find(call, report_id)
     rows, total = _rows(call, report, MOST_DETAILS)
-    details = call.query.get("includeDetails", "true").lower() != "false"
+    details = call.query.get("includeDetails", "false").lower() == "true"
     shown = rows if details else []
     serve(call, shown)
     call.notes.entity, call.notes.rows = report.object, len(shown)
@@ -113,7 +121,7 @@ def exported(call: Call, report_id: str) -> Reply:
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerow(report.columns)
-    writer.writerows([_text(row.record.get(name)) for name in report.columns] for row in rows)
+    writer.writerows([as_text(row.record.get(name)) for name in report.columns] for row in rows)
     return Reply(200, out.getvalue().encode(), CSV_TYPE)
 
 
@@ -133,8 +141,8 @@ def _find(call: Call, report_id: str) -> Report:
         call.org.store.read()
         .execute(
             "SELECT Id, Name, Description, ReportMetadata FROM Report"
-            " WHERE substr(Id, 1, 15)=substr(?, 1, 15) AND IsDeleted=0",
-            (report_id,),
+            " WHERE substr(Id, 1, 15)=substr(?, 1, 15) AND IsDeleted=0 AND (FolderName<>? OR OwnerId=?)",
+            (report_id, PRIVATE, call.session.user_id),
         )
         .fetchone()
     )
@@ -143,7 +151,16 @@ def _find(call: Call, report_id: str) -> Report:
     made = json.loads(row[3])
     readable = call.org.permissions.of(call.session.user_id).readable_fields(made["object"])
     columns = tuple(name for name in made["columns"] if readable is None or name in readable)
-    return Report(row[0], row[1], row[2] or "", made["object"], columns)
+    return Report(
+        row[0],
+        row[1],
+        row[2] or "",
+        made["type"],
+        made["object"],
+        columns,
+        made["where"],
+        made["described"],
+    )
 
 
 def _need(call: Call, *permissions: str) -> None:
@@ -177,16 +194,23 @@ def _metadata(report: Report) -> dict[str, Any]:
         "name": report.name,
         "description": report.description,
         "reportFormat": "TABULAR",
-        "reportType": {"type": report.object, "label": report.object},
+        "reportType": {"type": report.type, "label": report.object},
         "detailColumns": [f"{report.object}.{name}" for name in report.columns],
         "reportFilters": [],
+        "reportBooleanFilter": None,
+        "standardDateFilter": _ALL_TIME,
+        "crossFilters": [],
+        "topRows": None,
+        "groupingsDown": [],
+        "groupingsAcross": [],
         "scope": "organization",
+        **report.described,
     }
 
 
 def _cell(value: Any) -> dict[str, Any]:
-    return {"label": _text(value) or "-", "value": value}
+    return {"label": as_text(value) or "-", "value": value}
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     return "" if value is None else str(value)

@@ -14,6 +14,7 @@ from deployments.lab.salesforce import (
     connect_apps,
     connect_credentials,
     describe,
+    list_views,
     oauth,
     querying,
     records,
@@ -113,7 +114,8 @@ def find(call: Call, rest: str) -> Route:
             return _choose(call, GET=reports.listed)
         case ["analytics", "reports", report_id]:
             handler = partial(reports.run, report_id=report_id)
-            return _choose(call, GET=handler, POST=handler)
+            remove = partial(records.delete, name="Report", record_id=report_id)
+            return _choose(call, GET=handler, POST=handler, DELETE=remove)
         case ["analytics", "reports", report_id, "describe"]:
             return _choose(call, GET=partial(reports.described, report_id=report_id))
         case ["apps", "oauth", *more]:
@@ -163,8 +165,13 @@ def _sobjects(call: Call, parts: list[str]) -> Route:
             )
         case [name, "describe"]:
             return _choose(call, GET=partial(describe.full, name=name))
-        case [name, "describe", *_] | [name, "listviews" | "quickActions", *_]:
+        case [name, "describe", *_] | [name, "quickActions", *_]:
             return _choose(call, GET=resources.empty_list)
+        case [name, "listviews"]:
+            return _choose(call, GET=partial(list_views.listed, name=name))
+        case [name, "listviews", view_id, "describe" | "results" as what]:
+            shown = list_views.described if what == "describe" else list_views.results
+            return _choose(call, GET=partial(shown, name=name, view_id=view_id))
         case [name, "updated" | "deleted" as what]:
             return _choose(call, GET=partial(records.changes, name=name, what=what))
         case ["User", user_id, "password"]:

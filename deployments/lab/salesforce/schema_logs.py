@@ -104,4 +104,16 @@ REPORT = sobject(
     updateable=False,
 )
 
-LOGS: tuple[SObject, ...] = (LOGIN_HISTORY, SETUP_AUDIT_TRAIL, EVENT_LOG_FILE, REPORT)
+LIST_VIEW = read_only(
+    "ListView",
+    "00B",
+    text("Name", 40, name_field=True, label="View Name"),
+    text("DeveloperName", 80),
+    text("NamespacePrefix", 15),
+    text("SobjectType", 40),
+    flag("IsSoqlCompatible"),
+    secret("ViewMetadata", 32000),
+    setup=True,
+)
+
+LOGS: tuple[SObject, ...] = (LOGIN_HISTORY, SETUP_AUDIT_TRAIL, EVENT_LOG_FILE, REPORT, LIST_VIEW)

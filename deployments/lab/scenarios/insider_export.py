@@ -70,7 +70,7 @@ class InsiderExport:
         listed = self.thief.call("GET", "/analytics/reports", token).json()
         reports = {one["name"]: one["id"] for one in listed}
         for name in REPORTS:
-            ran = self.thief.call("GET", f"/analytics/reports/{reports[name]}", token)
+            ran = self.thief.call("GET", f"/analytics/reports/{reports[name]}?includeDetails=true", token)
             self.log.add("oauth-access-token", "report run", ran.ok)
         exported = self._get(f"/{reports[EXPORTED]}?export=1&enc=UTF-8&xf=csv", token)
         self.log.add("oauth-access-token", "report export", exported.ok)

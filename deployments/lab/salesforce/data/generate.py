@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 
 from deployments.lab.errors import LabError
-from deployments.lab.salesforce.data import crm, organisation, rights, sales, service, staff
+from deployments.lab.salesforce.data import crm, organisation, rights, sales, service, staff, views
 from deployments.lab.salesforce.data.columns import Calendar, Loader, Objects
 from deployments.lab.salesforce.data.crm import Context
 from deployments.lab.salesforce.data.population import Numbers, People, people, together
@@ -121,7 +121,8 @@ def _generate(
         )
         _records(ctx, everyone, sizes, contacts, who, held, tell)
         organisation.write_setup_history(store, calendar, seed, admin)
-        organisation.write_reports(store, admin)
+        views.write_reports(store, admin)
+        views.write_list_views(store)
         organisation.write_tooling(store)
         tell("truth")
         residence = ctx.residences.codes()

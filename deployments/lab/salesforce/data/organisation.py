@@ -1,4 +1,4 @@
-"""The org itself: its record, licences, roles, queues, reports, setup history, and tooling objects."""
+"""The org itself: its record, licences, roles, queues, setup history, and tooling objects."""
 
 from __future__ import annotations
 
@@ -11,17 +11,6 @@ ROLES = ("CEO", "Head of Service", "Head of Retail", "Head of Marketing", "Servi
 QUEUES = ("Returns", "Payments", "Loyalty", "Complaints")
 LICENSES = ("Salesforce", "Salesforce Integration", "Customer Community", "Guest User License")
 
-# name, object, columns
-REPORTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("All Customers", "Contact", ("FirstName", "LastName", "Email", "MobilePhone", "MailingCountry")),
-    ("Open Cases by Owner", "Case", ("CaseNumber", "Subject", "Status", "ContactId")),
-    ("Newsletter Opt-ins", "Contact", ("Email", "Preferred_Language__c", "HasOptedOutOfEmail")),
-    ("Leads This Quarter", "Lead", ("FirstName", "LastName", "Email", "Company", "Status")),
-    ("Orders by Country", "Order", ("OrderNumber", "TotalAmount", "BillingCountry", "Status")),
-    ("Gold Members", "Loyalty_Member__c", ("Member_Number__c", "Email__c", "Tier__c", "Points__c")),
-    ("Returns and Refunds", "Case", ("CaseNumber", "Description", "SuppliedEmail", "Type")),
-    ("Store Staff", "User", ("Username", "Email", "Title", "LastLoginDate")),
-)
 _CHANGES = (
     ("PermSetAssign", "Manage Users", "Permission set Report Builder: assigned to user"),
     ("changedpassword", "Manage Users", "For user: Changed password"),
@@ -84,23 +73,6 @@ def write_setup_history(store: Store, calendar: Calendar, seed: int, admin: str,
                 "CreatedById": admin,
             }
             for w, (a, s, d) in zip(when, (_CHANGES[i] for i in draw.ints(len(_CHANGES), count)), strict=True)
-        ],
-    )
-
-
-def write_reports(store: Store, owner: str) -> None:
-    store.insert(
-        "Report",
-        [
-            {
-                "Name": name,
-                "DeveloperName": name.replace(" ", "_"),
-                "FolderName": "Public Reports",
-                "Format": "Tabular",
-                "OwnerId": owner,
-                "ReportMetadata": json.dumps({"object": name_of, "columns": columns}),
-            }
-            for name, name_of, columns in REPORTS
         ],
     )
 

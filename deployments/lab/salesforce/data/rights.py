@@ -171,6 +171,7 @@ PERMISSION_SETS: tuple[Grant, ...] = (
         "Leak Response Responder",
         (
             "ApiEnabled",
+            "RunReports",  # to read what a report shows; it need not export any
             "ViewSetup",
             "CustomizeApplication",
             "ManageUsers",
