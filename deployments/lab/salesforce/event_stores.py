@@ -131,7 +131,7 @@ class EventStores:
         for sequence, start in enumerate(range(0, max(len(rows), 1), CHUNK_ROWS), 1):
             part = [{"datacells": list(ids)} for ids in rows[start : start + CHUNK_ROWS]]
             row = self._who(session, caller) | dict(values)
-            row |= {"ExecutionIdentifier": execution, "Sequence": sequence, "RowsProcessed": len(rows)}
+            row |= {"ExecutionIdentifier": execution, "Sequence": sequence}
             self._add(name, row | {"Records": json.dumps({"totalSize": len(part), "rows": part})})
 
     def _who(self, session: Session, caller: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from deployments.lab.salesforce.querying import perform, serve
 from deployments.lab.salesforce.reports import as_text
+from deployments.lab.salesforce.shown_events import note_list_view
 from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
 
 MOST, USUAL = 2000, 25
@@ -106,7 +107,8 @@ def results(call: Call, name: str, view_id: str) -> Reply:
     )
     serve(call, rows)
     call.notes.entity, call.notes.rows = view.object, len(rows)
-    call.org.note_unique_query(call.session, view.id, "filter")
+    call.org.note_unique_query(call.session, view.id, "filter", call.request_id)
+    note_list_view(call, view, rows)
     records = [
         {
             "columns": [

@@ -18,6 +18,7 @@ from typing import Any
 
 from deployments.lab.salesforce.query import Row
 from deployments.lab.salesforce.querying import perform, serve
+from deployments.lab.salesforce.shown_events import note_report
 from deployments.lab.salesforce.wire import ApiError, Call, Reply, not_found
 
 MOST_DETAILS = 2000
@@ -81,7 +82,8 @@ def run(call: Call, report_id: str) -> Reply:
     serve(call, shown)
     call.notes.entity, call.notes.rows = report.object, len(shown)
     _note_run(call, report, total, BY_API)
-    call.org.note_unique_query(call.session, report.id, "report")
+    note_report(call, report, shown, total, "ReportRunUsingSynchronousApi")
+    call.org.note_unique_query(call.session, report.id, "report", call.request_id)
     cells = [[_cell(row.record.get(name)) for name in report.columns] for row in shown]
     return Reply.json(
         {
@@ -108,6 +110,7 @@ def exported(call: Call, report_id: str) -> Reply:
     rows, total = _rows(call, report, None)
     serve(call, rows)
     _note_run(call, report, total, BY_EXPORT)
+    note_report(call, report, rows, total, "ReportExported", "CSV")
     call.org.events.add(
         "ReportExport",
         call.org.caller(call)

@@ -84,3 +84,24 @@ def test_log_objects_hold_the_events_before_any_file_does(twin: Twin) -> None:
         "SELECT Uri, SessionKey, RowsProcessed FROM RestApiEventLog WHERE RequestIdentifier = 'req-at-once'"
     )
     assert called["SessionKey"] == asked["SessionKey"]
+
+
+def test_reports_and_list_views_leave_ids_and_columns(twin: Twin) -> None:
+    twin.control("licences", {"licences": ["realtime"]})
+    admin, responder = twin.client(), twin.client()
+    (report, *_) = admin.get("/analytics/reports").json()
+    told = admin.get(f"/analytics/reports/{report['id']}", includeDetails="true").json()
+    shown = len(told["factMap"]["T!T"]["rows"])
+    rows = responder.records(
+        "SELECT ReportId, Records, ColumnHeaders, Sequence, RowsProcessed FROM ReportEvent LIMIT 20"
+    )
+    rows = [row for row in rows if row["ReportId"] == report["id"]]
+    cells = [line["datacells"] for row in rows for line in json.loads(row["Records"])["rows"]]
+    assert len({ids[0] for ids in cells}) == shown
+    assert shown
+    assert sorted(row["Sequence"] for row in rows) == list(range(1, len(rows) + 1))
+    view = admin.get("/sobjects/Contact/listviews").json()["listviews"][0]
+    listed = admin.get(f"/sobjects/Contact/listviews/{view['id']}/results", limit="7").json()
+    (seen,) = responder.records("SELECT ListViewId, Records, ColumnHeaders FROM ListViewEvent LIMIT 5")
+    assert seen["ListViewId"] == view["id"]
+    assert len(json.loads(seen["Records"])["rows"]) == listed["size"] == 7
