@@ -229,6 +229,10 @@ class Coverage:
     last_event: datetime | None
     events: int
     statement: str  # one sentence for a person
+    licensed: bool | None = None  # None: needs no licence, or nobody can tell
+    gaps: tuple[str, ...] = ()  # what is missing between the first and the last event
+    lag_s: int | None = None  # how late its events usually come, in seconds
+    effect: str = ""  # what its absence, its gaps or its lag do to the bounds
 
 
 @dataclass(frozen=True, slots=True)
