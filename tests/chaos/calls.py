@@ -10,13 +10,13 @@ from typing import Any
 from tests.chaos.world import ChaosWorld
 
 TIMEOUT_S = 1.0  # of every client in these runs
-LATE_S = 1.6
+LATE_S = 0.6  # by which an answer comes after that
 
 Rules = dict[str, dict[str, Any]]
 
 # By our word for the fault: what the system's stand-in calls it.
 SALESFORCE: Rules = {
-    "timeout": {"kind": "slow", "seconds": LATE_S},
+    "timeout": {"kind": "slow"},
     "reset after acting": {"kind": "reset-after"},
     "429": {"kind": "429", "retry_after": 1},
     "500": {"kind": "500"},
@@ -28,7 +28,7 @@ SALESFORCE: Rules = {
 }
 PARTIAL: Rules = {"partial success": {"kind": "partial"}}
 OTHERS: Rules = {
-    "timeout": {"kind": "timeout", "delay_s": LATE_S},
+    "timeout": {"kind": "timeout"},
     "reset after acting": {"kind": "reset-after"},
     "500": {"kind": "failed"},
     "malformed": {"kind": "malformed"},
@@ -58,9 +58,11 @@ class CallKind:
             return self.name.split(":")[1].startswith(("Update", "Put", "Delete", "Create"))
         return self.name.startswith(("PATCH", "DELETE")) or "revoke" in self.name
 
-    def break_it(self, world: ChaosWorld, fault: str, lasting: bool) -> None:
-        """Make the fault, once or for good. `mend` ends it."""
+    def break_it(self, world: ChaosWorld, fault: str, *, lasting: bool, late_s: float) -> None:
+        """Make the fault, once or for good. `mend` ends it. What times out takes `late_s` seconds."""
         rule = dict(self.faults[fault])
+        if fault == "timeout":
+            rule["seconds" if self.system == "salesforce" else "delay_s"] = late_s
         times = {} if lasting else {"times": 1}
         match self.system:
             case "salesforce":

@@ -1,8 +1,9 @@
 """Kill containment at every moment it has, run it again, and require the state that a quiet run ends in.
 
-`python -m tests.chaos.crash [--worlds N]` tries every moment: before each call to the outside, after each
-that changes something (the server has acted, nobody knows), and before, amid and after each write of the
-ledger. Prints `crash points N, converged N` and ends with 1 when they differ.
+`python -m tests.chaos.crash` tries every moment: before each call to the outside, after each that changes
+something (the server has acted, nobody knows), and before, amid and after each write of the ledger. A run
+that was cut short goes on where it stopped. Prints `crash points N, converged N` and ends with 1 when they
+differ.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from tasks.contain.history import read_history
 from tasks.evidence.chain import Link, check_line, check_pairs
 from tasks.evidence.ledger import open_ledger
 from tasks.incident import AccessStatus
-from tests.chaos.runs import Run, run
-from tests.chaos.shards import Shard, side_by_side, summed_up
+from tests.chaos.campaign import NOT_MET, arguments_for, run_campaign, try_share
+from tests.chaos.runs import Run, RunFailed, run
 from tests.chaos.world import ChaosWorld
 
 GRANTS = 6  # of the stolen app: enough that a crash comes amid them
+CHANCES = 4  # for a moment that did not come
 DONE = {AccessStatus.CLOSED, AccessStatus.MANUAL}
 
 
@@ -120,37 +122,37 @@ def world_for(folder: Path, grants: int = GRANTS) -> Iterator[ChaosWorld]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.crash", description=__doc__)
-    parser.add_argument("--worlds", type=int, default=3, help="labs side by side")
-    parser.add_argument("--shard", type=Shard.parse, help="I/N: the I-th of N shares, in one lab")
-    arguments = parser.parse_args()
-    if arguments.shard:
-        one_world(arguments.shard)
+    given = arguments_for("tests.chaos.crash", __doc__).parse_args()
+    if given.lab:
+        one_lab(given)
         return 0
     started = time.monotonic()
-    lines = side_by_side("tests.chaos.crash", arguments.worlds)
-    words = summed_up(lines, frozenset({"diverged"}))
+    words = run_campaign("tests.chaos.crash", given, frozenset({"diverged"})).words()
     points = words["converged"] + words["diverged"]
-    if words["not met"]:
-        print(f"{words['not met']} moments of a quiet run did not come again")
-    seconds = time.monotonic() - started
-    print(f"crash points {points}, converged {words['converged']} ({seconds:.0f} s)", flush=True)
+    if words[NOT_MET]:
+        print(f"{words[NOT_MET]} moments of a quiet run did not come again in {CHANCES} runs")
+    print(f"{(time.monotonic() - started) / 60:.1f} min, {given.worlds} labs side by side")
+    print(f"crash points {points}, converged {words['converged']}", flush=True)
     return 0 if points and points == words["converged"] else 1
 
 
-def one_world(shard: Shard) -> None:
-    """Try a share of the moments; a line for each."""
+def one_lab(given: argparse.Namespace) -> None:
+    """Try a share of the moments."""
     with tempfile.TemporaryDirectory() as name, world_for(Path(name), GRANTS) as world:
         folder = Path(name)
         quiet = quiet_run(world, folder)
-        for moment in filter(shard.takes, quiet.moments):
-            problems = crash(world, quiet, moment, folder / "crash.jsonl")
-            if problems is None:  # threads went another way: a second chance
-                problems = crash(world, quiet, moment, folder / "crash.jsonl")
-            word = "not met" if problems is None else "diverged" if problems else "converged"
-            print(f"{word}\t{moment}", flush=True)
-            for problem in problems or ():
-                print(f"  {problem}", flush=True)
+
+        def one(moment: str) -> tuple[str, list[str]]:
+            for _ in range(CHANCES):  # threads may go another way, so that a moment does not come
+                try:
+                    problems = crash(world, quiet, moment, folder / "crash.jsonl")
+                except RunFailed as error:
+                    problems = [str(error)]
+                if problems is not None:
+                    return ("diverged" if problems else "converged"), problems
+            return NOT_MET, []
+
+        try_share(quiet.moments, given, one)
 
 
 if __name__ == "__main__":
