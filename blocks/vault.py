@@ -45,17 +45,6 @@ class VaultRefused(Refused):
         self.status = status
 
 
-STATUS = {
-    "InvalidRequest": 400,
-    "Unauthorized": 401,
-    "UnsupportedOperation": 405,
-    "PreconditionFailed": 412,
-    "InternalServerError": 500,
-    "VaultNotInitialized": 501,
-    "BadGateway": 502,
-}
-
-
 @contextmanager
 def vault_errors(what: str, fix: str = "") -> Iterator[None]:
     """Turn hvac's and requests' errors into ours; their texts can carry data and are dropped."""
@@ -179,6 +168,12 @@ class VaultServer(SystemBlock):
     kv_mount: str = Field(default="kv", description="Mount of the KV version 2 engine with the secrets")
     transit_mount: str = Field(default="transit", description="Mount of the transit engine")
     transit_key: str = Field(default="leak-response-ledger", description="Transit key that signs the ledger")
+    audit_log: list[str] = Field(
+        default_factory=list,
+        description="Files or folders of the audit log that this worker can read; without, nobody can tell "
+        "what a leaked token read or made",
+    )
+    audit_device: str = Field(default="file", description="Name of the audit device that writes audit_log")
     timeout_s: float = Field(default=10, gt=0, le=300, description="Seconds to wait for an answer")
 
     def get_client(self) -> hvac.Client:

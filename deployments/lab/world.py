@@ -16,7 +16,7 @@ from typing import Any
 from .aws.world import ATTACHMENTS, EVIDENCE, AwsWorld
 from .slack.server import Slack
 from .twin import Twin
-from .vault import Vault
+from .vault import AUDIT_DEVICE, Vault
 from .vault_world import VaultWorld, put, write_private
 
 OWN = "leak-response"  # below the KV mount
@@ -113,6 +113,8 @@ def block_values(
             "addr": vault.addr,
             "role_id": world.responder_role_id,
             "secret_id": [f"file:{files.vault_secret_id}"],
+            "audit_log": [str(vault.audit_log)],
+            "audit_device": AUDIT_DEVICE,
         },
         "salesforce": {
             "instance_url": twin.url,

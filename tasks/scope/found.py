@@ -87,7 +87,7 @@ def scan_texts(systems: Systems, objects: Sequence[str] = tuple(TEXTS)) -> TextS
         raise next(iter(failed.values()))
     parts = [part for part in results if not isinstance(part, Exception)]
     hits = [hit for part in parts for hit in part.hits]
-    return _resolved(hits, sum(part.texts for part in parts), tuple(failed), systems.vault)
+    return resolved_hits(hits, systems.vault, sum(part.texts for part in parts), tuple(failed))
 
 
 @dataclass(slots=True)
@@ -131,9 +131,10 @@ def _pages(reader: OrgReader, name: str, fields: list[str]) -> Iterator[pd.DataF
 # --- from a hit to something that can be closed ----------------------------------------------------
 
 
-def _resolved(
-    hits: list[tuple[Hit, str]], texts: int, unread: tuple[str, ...], vault: VaultServer
+def resolved_hits(
+    hits: list[tuple[Hit, str]], vault: VaultServer, texts: int = 0, unread: tuple[str, ...] = ()
 ) -> TextScan:
+    """What was found, each once, as something that can be closed. `hits`: each with where it was."""
     found: dict[tuple[SuspectKind, str], FoundCredential] = {}
     tokens: dict[str, str] = {}
     for hit, where in hits:

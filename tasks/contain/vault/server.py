@@ -77,12 +77,6 @@ class Vault:
         role = (token.get("meta") or {}).get("role_name")
         return [str(name) for name in (token["accessor"], role, token.get("entity_id")) if name]
 
-    def audit_hash(self, device: str, value: str) -> str:
-        """What stands for this value in the log of an audit device."""
-        with vault_errors("sys/audit-hash"):
-            answer = self._client().sys.calculate_hash(path=device, input_to_hash=value)
-        return str(answer["data"]["hash"])
-
     # --- AppRole ---
 
     def secret_ids(self, role: str) -> list[str]:

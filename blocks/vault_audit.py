@@ -1,4 +1,4 @@
-"""Who read a leaked path, and which tokens a suspect token made, by Vault's audit log.
+"""Who read what, and which tokens a token made, by Vault's audit log, as far as this worker can read it.
 
 The log names identities (AppRole, entity) in clear and tokens only by a keyed hash of their accessor, which
 Vault itself computes (`sys/audit-hash`): that is how a hash in the log is matched to an accessor that lives.
@@ -7,17 +7,57 @@ A token made as an orphan outlives its maker's revocation; only the log knows wh
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from tasks.contain.vault.server import Vault
-from tasks.incident import Suspect, SuspectKind
+from blocks.errors import BadInput
+from blocks.vault import VaultServer, vault_errors
 
 MAKING = ("auth/token/create", "auth/token/create-orphan", "auth/token/create/")
+
+
+def audit_lines(server: VaultServer) -> Iterator[str]:
+    """The lines of the server's audit log files, older files first; gzip is read as well.
+
+    Yields nothing where the block names none. Raises BadInput when one that it names cannot be read.
+    """
+    for path in _files(server):
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:
+                yield from io.TextIOWrapper(raw, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise BadInput(
+                f"Vault's audit log {path} cannot be read: {error.strerror or error}.",
+                "Let the worker read it, or correct audit_log in the Vault block.",
+            ) from None
+
+
+def _files(server: VaultServer) -> list[Path]:
+    found: list[Path] = []
+    for name in server.audit_log:
+        path = Path(name)
+        found += [p for p in path.iterdir() if p.is_file()] if path.is_dir() else [path]
+    return sorted(found, key=lambda p: p.stat().st_mtime if p.exists() else 0)
+
+
+def hashed(server: VaultServer, values: Iterable[str]) -> dict[str, str]:
+    """What stands for each value (an accessor, a token) in the log -> the value."""
+    client, device = server.get_client(), server.audit_device
+
+    def one(value: str) -> str:
+        with vault_errors("sys/audit-hash", f"Grant update on sys/audit-hash/{device}."):
+            return str(client.sys.calculate_hash(path=device, input_to_hash=value)["data"]["hash"])
+
+    wanted = list(dict.fromkeys(values))
+    with ThreadPoolExecutor(8, thread_name_prefix="audit-hash") as pool:
+        return dict(zip(pool.map(one, wanted), wanted, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +72,6 @@ class Reader:
     accessor_hash: str
     address: str | None
 
-    @property
-    def suspect(self) -> Suspect | None:
-        """The reader as a suspect: its entity, which covers an AppRole's logins; None for a bare token."""
-        found_in = f"Vault audit log: read {self.path}"
-        return Suspect(SuspectKind.VAULT_ENTITY, self.entity, found_in) if self.entity else None
-
 
 def readers(
     lines: Iterable[str], mount: str, path: str, *, since: datetime, until: datetime | None = None
@@ -45,12 +79,17 @@ def readers(
     """Every answered read of a KV version 2 secret, oldest first; refused reads and damaged lines are left
     out."""
     wanted = f"{mount.strip('/')}/data/{path.strip('/')}"
+    mentioned = (line for line in lines if wanted in line)
+    return [reader for reader in reads(mentioned, since=since, until=until) if reader.path == wanted]
+
+
+def reads(lines: Iterable[str], *, since: datetime, until: datetime | None = None) -> list[Reader]:
+    """Every answered read of a secrets engine, oldest first; not what a token asks about itself (`auth/`)."""
     found = []
-    for entry in _answered(lines, wanted):
+    for entry in _answered(lines, '"operation":"read"'):
         at = datetime.fromisoformat(entry["time"])
-        if entry["request"]["path"] != wanted or entry["request"]["operation"] != "read":
-            continue
-        if since <= at and (until is None or at <= until):
+        own = entry["request"]["path"].startswith(("auth/", "sys/", "identity/"))
+        if not own and since <= at and (until is None or at <= until):
             found.append(_reader(entry, at))
     return sorted(found, key=lambda reader: reader.at)
 
@@ -70,14 +109,6 @@ def made_by(lines: Iterable[str], accessor_hash: str) -> set[str]:
     return found
 
 
-def accessors_of(vault: Vault, device: str, hashes: Iterable[str]) -> dict[str, str]:
-    """Hash -> accessor, for those of the hashes whose token lives."""
-    wanted, accessors = set(hashes), vault.accessors()
-    with ThreadPoolExecutor(8) as pool:
-        hashed = pool.map(lambda accessor: vault.audit_hash(device, accessor), accessors)
-    return {h: accessor for h, accessor in zip(hashed, accessors, strict=True) if h in wanted}
-
-
 def _answered(lines: Iterable[str], part: str) -> Iterator[Mapping[str, Any]]:
     """The log's answers that hold this text and no error. Most lines are dismissed unparsed."""
     for line in lines:
@@ -92,7 +123,7 @@ def _answered(lines: Iterable[str], part: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _reader(entry: Mapping[str, Any], at: datetime) -> Reader:
-    auth = entry["auth"]
+    auth = entry.get("auth") or {}
     return Reader(
         at,
         entry["request"]["path"],
