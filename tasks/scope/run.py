@@ -17,19 +17,21 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.salesforce.session import REQUEST_ID_PREFIX
 from blocks.systems import Systems
-from tasks.incident import Incident, IncidentFolder, Ledger, Phase, ScopeSummary
+from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, Phase, ScopeSummary
 from tasks.scope.attribution import Attribution, Marks, Own, attribute
 from tasks.scope.calls import bulk_calls, rest_calls, usage_calls
 from tasks.scope.directory import marks_of
 from tasks.scope.exposure import Table, with_people, write
 from tasks.scope.found import FoundCredential, found_credentials
 from tasks.scope.kinds import categorise
+from tasks.scope.list_views import add_list_views
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Matched, match
 from tasks.scope.other_sources import other_sources
 from tasks.scope.people import People, resolve
 from tasks.scope.population import Source, candidates, read_population, sources
 from tasks.scope.reader import OrgReader, Reader
+from tasks.scope.report_runs import add_report_runs
 from tasks.scope.rerun import Zone
 from tasks.scope.resolve import Resolved, resolve_calls
 from tasks.scope.salt import Salt, salt_of
@@ -96,7 +98,8 @@ def work_out(
 ) -> ScopeSummary:
     """From events to people, and all of it written down. `population` may still be being read."""
     reader = evidence.reader
-    attribution, calls = _attribute(incident, evidence, now)
+    attribution, calls, views = _attribute(incident, evidence, now)
+    logs = replace(evidence.logs, coverage=(*evidence.logs.coverage, *views))
     on_progress(f"{len(attribution.events)} events are the suspects'")
     resolved = resolve_calls(reader, calls, evidence.zone)
     on_progress("resolving records to people")
@@ -106,9 +109,7 @@ def work_out(
     rows = rows.assign(categories=kinds)
     resolved = replace(resolved, notes=(*resolved.notes, *unseen))
     write(folder, Table(rows, resolved.runs), who, evidence.salt)
-    return _told(
-        folder, ledger, incident, summarise(incident, rows, resolved, calls, evidence.logs, attribution, now)
-    )
+    return _told(folder, ledger, incident, summarise(incident, rows, resolved, calls, logs, attribution, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,18 @@ def _with_exposed(reader: Reader, known: Population, resolved: Resolved) -> Peop
     return population_of(reader, exposed).people
 
 
-def _attribute(incident: Incident, evidence: Evidence, now: datetime) -> tuple[Attribution, Matched]:
+def _attribute(
+    incident: Incident, evidence: Evidence, now: datetime
+) -> tuple[Attribution, Matched, tuple[Coverage, ...]]:
+    """The suspects' events, what they asked for, and what their reports and list views come to."""
     attribution = attribute(evidence.logs.events, evidence.marks, incident.window, now=now, own=evidence.own)
     calls = [*rest_calls(attribution), *bulk_calls(attribution), *usage_calls(attribution)]
-    return attribution, match(attribution, calls, evidence.reader.shape)
+    matched = match(attribution, calls, evidence.reader.shape)
+    views = (
+        *add_report_runs(attribution, matched, evidence.reader, evidence.zone),
+        *add_list_views(attribution, matched, evidence.reader),
+    )
+    return attribution, matched, views
 
 
 def _told(folder: IncidentFolder, ledger: Ledger, incident: Incident, summary: ScopeSummary) -> ScopeSummary:
