@@ -19,6 +19,7 @@ _ID = r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?"
 _DATA = re.compile(r"^/services/data/v\d+\.\d+/(?P<rest>.*?)/?$")
 _QUERY = re.compile(r"^(?:tooling/)?(?P<verb>query|queryAll)$")
 _PAGE = re.compile(r"^(?:tooling/)?(?:query|queryAll)/(?P<locator>[^/]+)$")
+_LOCATOR = re.compile(r"^\w+-\d+$")
 _RECORD = re.compile(rf"^sobjects/(?P<object>\w+)/(?P<id>{_ID})(?:/(?P<tail>[^/]+))?$")
 _BY_KEY = re.compile(r"^sobjects/(?P<object>\w+)/(?P<field>\w+)/(?P<value>[^/]+)$")
 _NO_RECORDS = re.compile(
@@ -62,6 +63,8 @@ class Call:
     status: str = ""
     path: str = ""  # shape of the address, without ids or values
     doubt: str = ""  # why it is not certain that the rows left
+    partly: str = ""  # why at least a row left, but not which and how many; empty when that is known
+    locator: str = ""  # of a page: the query's locator and the offset at which the page begins
 
     @property
     def credential(self) -> str:
@@ -107,12 +110,19 @@ def bulk_calls(attribution: Attribution) -> Iterator[Call]:
         call.all_rows = operation.casefold() == "queryall"
         call.entity = next((e for e in column(events, "ENTITY_TYPE") if e), "")
         counts = [n for n in map(_number, column(events, "RECORDS_PROCESSED")) if n is not None]
-        call.rows = max(counts) if counts else None
         done = bool(statuses & {"jobcomplete", "complete", "completed"})
+        call.rows = max(counts) if counts and done else None
         if not done:
             call.certain, call.doubt = False, "the bulk job is not known to have completed"
-        elif fetched is not None and str(job) not in fetched:
+        elif fetched is None:
+            call.certain, call.doubt = False, "no log tells whether the bulk job's results were fetched"
+        elif str(job) not in fetched:
             call.certain, call.doubt = False, "the bulk job's results were not seen to be fetched"
+        else:
+            call.partly = (
+                f"the bulk job's results were fetched in {fetched[str(job)]} calls: no log tells how many of "
+                f"the {call.rows} rows each of them took"
+            )
         call.status = ", ".join(sorted(statuses - {""}))
         call.path = "jobs/query"
         if not done and "failed" in statuses and not call.rows:
@@ -148,13 +158,15 @@ def usage_calls(attribution: Attribution) -> Iterator[Call]:
         yield call
 
 
-def _fetched_jobs(attribution: Attribution) -> frozenset[str] | None:
-    """The jobs (15-character ids) whose results were fetched, at least in part; None where no log tells."""
+def _fetched_jobs(attribution: Attribution) -> dict[str, int] | None:
+    """The jobs (15-character ids) whose results were fetched, at least in part, and in how many calls; None
+    where no log tells. `maxRecords` cuts a page to any size and is in no log."""
     usage = attribution.of_type("ApiTotalUsage")
     if usage.empty:
         return None
     got = usage[column(usage, "STATUS_CODE").isin(["200", ""])]
-    return frozenset(column(got, "API_RESOURCE").str.extract(_RESULTS, expand=False).dropna())
+    jobs = column(got, "API_RESOURCE").str.extract(_RESULTS, expand=False).dropna()
+    return {str(job): int(count) for job, count in jobs.value_counts().items()}
 
 
 def _base(rows: pd.DataFrame) -> Iterator[Call]:
@@ -172,8 +184,9 @@ def _classify(call: Call, uri: str, method: str, status: int | None) -> None:
         call.kind = CallKind.FAILED
     elif found := _QUERY.match(rest):
         call.kind, call.all_rows = CallKind.QUERY, found["verb"] == "queryAll"
-    elif _PAGE.match(rest):
+    elif found := _PAGE.match(rest):
         call.kind = CallKind.PAGE
+        call.locator = found["locator"] if _LOCATOR.match(found["locator"]) else ""
     elif method in WRITES and not rest.startswith("composite"):
         call.kind = CallKind.RECON if _BULK.match(rest) else CallKind.WRITE
     elif found := _RECORD.match(rest):

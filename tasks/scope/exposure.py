@@ -84,7 +84,8 @@ def _unnamed(runs: Iterable[Run]) -> dict[str, int]:
         if run.observed is None or run.nested or (run.rerun is None and run.certain):
             continue
         key = (run.object, run.query)
-        by_query[key] = max(by_query.get(key, 0), run.observed - (run.rerun or 0))
+        named = run.rerun if run.named is None else run.named
+        by_query[key] = max(by_query.get(key, 0), run.observed - (named or 0))
     total: dict[str, int] = {}
     for (name, _), count in by_query.items():
         total[name] = total.get(name, 0) + max(0, count)

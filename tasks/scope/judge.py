@@ -1,20 +1,22 @@
 """Which of the rows that a re-run gives did each run return, and how sure is that.
 
 A row is judged by when it came and when it went. Where the log says how many rows were returned, that is held
-against the count; where LIMIT, a change since, or a weak attribution leaves room, the row is possible but not
-certain, and the reason is kept.
+against the count: it may tell that none of the rows that changed since was among them, or that all were.
+Where LIMIT, a change since, paging that stopped, or a weak attribution leaves room, the row is possible but
+not certain, and the reason is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
-from blocks.salesforce.soql.ast import FieldRef
-from blocks.salesforce.soql.names import names_of
+from blocks.salesforce.soql import Query
+from blocks.salesforce.soql.ast import FieldRef, SemiJoin, leaves
+from blocks.salesforce.soql.names import function_fields, names_of
 from tasks.scope.matching import Ask
 from tasks.scope.queries import Asked
 
@@ -23,6 +25,7 @@ VOLATILE = frozenset(
     {"lastlogindate", "lastvieweddate", "lastreferenceddate", "numberoffailedlogins", "usecount"}
 )
 FIXED = frozenset({"id", "createddate", "createdbyid"})
+LEAST_PAGE = 200  # the smallest batchSize that a query call may ask for (REST API Developer Guide)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Run:
     least: int  # at least so many rows of the object were returned
     note: str = ""
     nested: bool = False  # the log may count child rows, too: the counts cannot be compared
+    named: int | None = None  # rows that are named as possible, those that changed since among them
 
     @property
     def difference(self) -> int | None:
@@ -58,15 +62,19 @@ class Judged:
 class _Scene:
     """The rows as they were at one moment."""
 
+    there: pd.Series[bool]  # all that were there: those that match now and those that may have matched then
     matching: pd.Series[bool]  # there, and match the filter now
-    there: pd.Series[bool]  # also those that do not match now but may have then
-    changed: pd.Series[bool]  # changed since
+    changed: pd.Series[bool]  # they, or a record that the filter looks at, changed since
     mutable: bool  # the filter looks at fields that can change
     doubts: tuple[str, ...]
 
     @property
+    def loose(self) -> pd.Series[bool]:
+        """Rows that a change since may have moved in or out."""
+        return self.there & (self.changed | ~self.matching) if self.mutable else self.nothing
+
+    @property
     def moved(self) -> bool:
-        """Whether a change since may have moved a row in or out."""
         return self.mutable and bool((self.there & self.changed).any())
 
     @property
@@ -83,8 +91,10 @@ class _Verdict:
 
 
 def judge(rows: pd.DataFrame, asked: Asked, asks: Sequence[Ask], doubts: Sequence[str]) -> Judged:
-    """Judge all runs of one query. `rows` has Id, what of JUDGED the object has, and `matched`."""
-    created, modified = _when(rows, "CreatedDate"), _when(rows, "SystemModstamp")
+    """Judge all runs of one query. `rows` has Id, what of JUDGED the object has, `matched`, and `linked`:
+    when a record that the filter looks at last changed."""
+    created, modified = when(rows, "CreatedDate"), when(rows, "SystemModstamp")
+    linked = when(rows, "linked")
     deleted = pd.Series(False, index=rows.index)
     if "IsDeleted" in rows:
         deleted = rows["IsDeleted"].str.casefold() == "true"
@@ -92,11 +102,11 @@ def judge(rows: pd.DataFrame, asked: Asked, asks: Sequence[Ask], doubts: Sequenc
     certain = pd.Series(False, index=rows.index)
     runs: list[Run] = []
     for there, same in _same_moment(asks, created, modified, deleted):
-        changed = modified.isna() | (modified > same[0].at)
-        scene = _Scene(there & rows["matched"], there, changed, mutable_filter(asked), tuple(doubts))
-        verdicts: dict[tuple[bool, int | None], _Verdict] = {}
+        changed = modified.isna() | (modified > same[0].at) | (linked > same[0].at)
+        scene = _Scene(there, there & rows["matched"], changed, mutable_filter(asked), tuple(doubts))
+        verdicts: dict[tuple[bool, bool, str, int | None], _Verdict] = {}
         for ask in same:
-            key = (ask.certain, ask.rows)
+            key = (ask.certain, ask.guessed, ask.partly, ask.rows)
             if key not in verdicts:
                 verdict = verdicts[key] = _verdict(ask, asked, scene)
                 first = first.mask(verdict.possible & (first.isna() | (first > ask.at)), ask.at)
@@ -106,7 +116,7 @@ def judge(rows: pd.DataFrame, asked: Asked, asks: Sequence[Ask], doubts: Sequenc
     return Judged(kept[kept["at"].notna()], runs)
 
 
-def _when(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
+def when(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
     if name not in rows:
         return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
     read = pd.to_datetime(rows[name], utc=True, errors="coerce", format="ISO8601")
@@ -134,61 +144,135 @@ def _same_moment(
 
 
 def mutable_filter(asked: Asked) -> bool:
-    """Whether the filter looks at a field that can change."""
-    return any(name.casefold() not in FIXED for name in asked.filters)
+    """Whether the filter on the rows themselves looks at what can change."""
+    query = asked.query
+    if query is None:
+        return False
+    names = names_of(query)
+    for leaf in leaves(query.where):
+        if isinstance(leaf, SemiJoin):
+            return True
+        for found in function_fields(leaf.left):
+            path = names.plain(found.path)
+            if len(path) > 1 or path[0].casefold() not in FIXED:
+                return True
+    return False
 
 
 def _verdict(ask: Ask, asked: Asked, scene: _Scene) -> _Verdict:
-    n = int(scene.matching.sum())
-    nothing, there = scene.nothing, scene.there
-    limit = _limit(asked)
-    if limit is not None and limit < int(there.sum()):
-        return _limited(ask, asked, scene, limit)
+    """What one run returned: as if it is known to have run and to have been delivered, then what is not known
+    taken back."""
+    if ask.rows == 0:
+        return _Verdict(scene.nothing, scene.nothing, 0)
+    if ask.guessed:
+        return _Verdict(scene.nothing, scene.there, 0, ask.doubt)
+    found = _returned(ask, asked, scene)
     if not ask.certain:
-        return _Verdict(nothing, there, 0, ask.doubt or "weakly attributed")
-    if ask.rows is not None and ask.rows < n and not is_nested(asked):
-        note = f"{ask.rows} of {n} rows were observed: which ones cannot be told"
-        return _Verdict(nothing, there, min(ask.rows, int(there.sum())), note)
-    agreed = ask.rows == n and not is_nested(asked)
-    least = min(ask.rows, int(there.sum())) if ask.rows is not None and not is_nested(asked) else 0
-    if asked.widened or (scene.doubts and not agreed):
-        return _Verdict(nothing, there, least, asked.widened or "; ".join(scene.doubts))
-    if scene.moved:
-        sure = scene.matching & ~scene.changed
-        note = "records changed since may not have matched then, or no longer match"
-        return _Verdict(sure, there, max(least, int(sure.sum())), note)
-    return _Verdict(scene.matching, there, n)
+        return replace(found, sure=scene.nothing, least=0, note=ask.doubt or "weakly attributed")
+    if ask.partly:
+        some = int(bool(ask.rows) and found.possible.any())
+        return replace(found, sure=scene.nothing, least=some, note=ask.partly)
+    return found
 
 
-def _limited(ask: Ask, asked: Asked, scene: _Scene, limit: int) -> _Verdict:
-    """A LIMIT cut rows away: which ones is known only under an order that nothing has changed since."""
-    assert asked.query is not None
-    names = names_of(asked.query)
-    keys = [o.by for o in asked.query.order_by]
+def _returned(ask: Ask, asked: Asked, scene: _Scene) -> _Verdict:
+    there, limit = scene.there, _limit(asked)
+    rows = None if is_nested(asked) else ask.rows  # the log may count child rows, too
+    cut = limit is not None and limit < int(there.sum()) and (rows is None or rows >= limit)
+    if cut or _offset(asked):
+        return _limited(asked, scene, limit, rows)
+    n, loose = int(scene.matching.sum()), scene.loose
+    doubts = asked.widened or "; ".join(scene.doubts)
+    if doubts and (rows != n or asked.widened):
+        return _Verdict(scene.nothing, there, min(rows or 0, int(there.sum())), doubts)
+    fixed = scene.matching & ~loose
+    sure = int(fixed.sum())
+    if rows is None:
+        note = _MOVED if loose.any() else ""
+        return _Verdict(fixed, there if loose.any() else scene.matching, sure, note)
+    if rows < sure:
+        return _stopped(ask, asked, scene, rows)
+    if rows == sure:
+        return _Verdict(fixed, fixed, sure)
+    if rows == sure + int(loose.sum()):
+        return _Verdict(there, there, rows)
+    return _Verdict(fixed, there, max(sure, min(rows, int(there.sum()))), _MOVED if loose.any() else "")
+
+
+def _stopped(ask: Ask, asked: Asked, scene: _Scene, rows: int) -> _Verdict:
+    """Fewer rows were sent than match: paging stopped, or the user may see fewer. Whole pages of a known
+    order are told; another number may be what the user may see, anywhere in that order."""
+    if _whole_pages(ask, rows) and _told_order(asked, scene):
+        chosen = scene.there & (scene.there.cumsum() <= rows)
+        return _Verdict(chosen, chosen, rows)
+    note = f"{rows} of {int(scene.matching.sum())} rows were observed: which ones cannot be told"
+    return _Verdict(scene.nothing, scene.there, rows, note)
+
+
+def _whole_pages(ask: Ask, rows: int) -> bool:
+    size, rest = divmod(rows, max(1, ask.pages))
+    return not rest and size >= LEAST_PAGE and not size % 100
+
+
+def _told_order(asked: Asked, scene: _Scene) -> bool:
+    """Whether the rows still stand in the order in which they were sent: none of them can have moved."""
+    if asked.query is None or not told_order(asked.query) or scene.doubts or asked.widened:
+        return False
+    fixed = all(path[-1] in FIXED for path in _order(asked.query))
+    return not (scene.moved or (not fixed and bool((scene.there & scene.changed).any())))
+
+
+def told_order(query: Query) -> bool:
+    """Whether ORDER BY leaves no ties, and its values change only where SystemModstamp tells."""
+    paths = _order(query)
+    tells = all(len(path) == 1 and path[-1] not in VOLATILE and path[-1] for path in paths)
+    return bool(paths) and paths[-1] == ("id",) and tells
+
+
+def _order(query: Query) -> list[tuple[str, ...]]:
+    """The paths of ORDER BY, lower case; one that is no plain field gives an empty name."""
+    names = names_of(query)
+    keys = [order.by for order in query.order_by]
     paths = [names.plain(key.path) if isinstance(key, FieldRef) else ("",) for key in keys]
-    offset = asked.query.offset if isinstance(asked.query.offset, int) else 0
-    unique = bool(paths) and paths[-1][-1].casefold() == "id"
-    volatile = any(path[-1].casefold() in VOLATILE or len(path) > 1 for path in paths)
-    fixed = all(path[-1].casefold() in FIXED for path in paths)
-    moved = scene.moved or (not fixed and bool((scene.there & scene.changed).any()))
-    there = scene.there
-    if unique and not (volatile or moved or scene.doubts or asked.widened) and ask.certain:
+    return [tuple(step.casefold() for step in path) for path in paths]
+
+
+def keeps_order(asked: Asked) -> bool:
+    """Whether the order of the rows tells which of them were sent."""
+    return asked.query is not None and told_order(asked.query)
+
+
+def _limited(asked: Asked, scene: _Scene, limit: int | None, rows: int | None) -> _Verdict:
+    """A LIMIT cut rows away: which ones is known only under an order that nothing has changed since."""
+    offset, there = _offset(asked), scene.there
+    n = int(there.sum())
+    if limit == 0:
+        return _Verdict(scene.nothing, scene.nothing, 0)
+    if _told_order(asked, scene):
         rank = there.cumsum()
-        chosen = there & (rank > offset) & (rank <= offset + limit)
+        most = n if limit is None else limit
+        chosen = there & (rank > offset) & (rank <= offset + (most if rows is None else min(rows, most)))
         return _Verdict(chosen, chosen, int(chosen.sum()))
-    least = 0
-    if ask.certain:
-        least = min(ask.rows if ask.rows is not None else limit, limit, int(there.sum()))
-        if ask.rows is None and (scene.moved or scene.doubts or asked.widened or offset):
-            least = 0
-    reason = "under an order that may have changed or has ties" if paths else "without an order"
-    note = f"LIMIT {limit} {reason}: any of {int(there.sum())} records may be meant"
+    least = min(n, limit if limit is not None else n) if rows is None else min(rows, n)
+    if rows is None and (scene.moved or scene.doubts or asked.widened or offset):
+        least = 0
+    ordered = asked.query is not None and asked.query.order_by
+    reason = "under an order that may have changed or has ties" if ordered else "without an order"
+    note = f"LIMIT {limit} {reason}: any of {n} records may be meant"
     return _Verdict(scene.nothing, there, least, note)
+
+
+_MOVED = "records changed since may not have matched then, or no longer match"
 
 
 def _limit(asked: Asked) -> int | None:
     limit = asked.query.limit if asked.query is not None else None
     return limit if isinstance(limit, int) else None
+
+
+def _offset(asked: Asked) -> int:
+    offset = asked.query.offset if asked.query is not None else None
+    return offset if isinstance(offset, int) else 0
 
 
 def is_nested(asked: Asked) -> bool:
@@ -210,6 +294,7 @@ def _run(ask: Ask, asked: Asked, scene: _Scene, verdict: _Verdict) -> Run:
         verdict.least,
         verdict.note,
         is_nested(asked),
+        int(verdict.possible.sum()),
     )
 
 

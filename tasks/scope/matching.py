@@ -44,6 +44,11 @@ class Ask:
     session: str = ""
     user: str = ""
     doubt: str = ""  # why it is not certain
+    partly: str = ""  # why at least a row left, but not which and how many; empty when that is known
+    guessed: bool = False  # the query is not known to be this one
+    pages: int = 1  # how many answers `rows` are the sum of
+    ids: frozenset[str] = frozenset()  # records of the row's own object that an event names
+    whole: bool = False  # `ids` are all that were returned
 
 
 @dataclass(slots=True)
@@ -205,6 +210,7 @@ def _ask(call: Call, asked: Asked) -> Ask:
         call.session,
         call.user,
         call.doubt,
+        call.partly,
     )
 
 
@@ -215,18 +221,46 @@ def _unpaired(call: Call, texts: Sequence[_Text], shape: OrgShape) -> Ask:
         ask = _ask(call, max(earlier, key=lambda text: text.at).asked)
     else:
         ask = _ask(call, whole_object(call.entity, "the query text is not in the logs", shape))
-    ask.certain, ask.doubt = False, "the text of this query is not in the logs"
+    ask.certain, ask.guessed, ask.doubt = False, True, "the text of this query is not in the logs"
     return ask
 
 
 def _add_pages(asks: Sequence[Ask], pages: Iterable[Call], out: Matched) -> None:
-    """A later page belongs to the last query before it in the session that reads the same object."""
+    """The later pages of a query belong to the one before them in the session that reads the same object and
+    whose first page ended where they begin; a page that was sent twice shows its rows once."""
     paged = [a for a in asks if a.source == CallKind.QUERY.value and not a.asked.aggregate]
+    for chain in _chains(pages):
+        ask = _began(paged, chain)
+        for page in chain:
+            if ask is not None:
+                ask.pages += 1
+                if ask.rows is not None and page.rows is not None:
+                    ask.rows += page.rows
+            elif page.rows != 0:
+                out.unresolved.append(page)
+
+
+def _chains(pages: Iterable[Call]) -> list[list[Call]]:
+    """Pages by the query locator they came from, each once; one that names none stands alone."""
+    chains: dict[str, dict[str, Call]] = {}
     for page in pages:
-        before = reversed(paged[: bisect_right(paged, page.at, key=lambda ask: ask.at)])
-        ask = next((a for a in before if page.entity.casefold() in ("", a.asked.object.casefold())), None)
-        if ask is not None:
-            if ask.rows is not None and page.rows is not None:
-                ask.rows += page.rows
-        elif page.rows != 0:
-            out.unresolved.append(page)
+        cursor, _, offset = page.locator.rpartition("-")
+        key = cursor or f"alone {len(chains)}"
+        chains.setdefault(key, {}).setdefault(offset, page)
+    return [list(chain.values()) for chain in chains.values()]
+
+
+def _began(paged: list[Ask], chain: Sequence[Call]) -> Ask | None:
+    """The query that a chain of pages goes on with; it is taken out of `paged`, having one chain only."""
+    first = chain[0]
+    before = [
+        ask
+        for ask in paged[: bisect_right(paged, first.at, key=lambda ask: ask.at)]
+        if first.entity.casefold() in ("", ask.asked.object.casefold())
+    ]
+    offsets = [int(page.locator.rpartition("-")[2]) for page in chain if page.locator]
+    fitting = [ask for ask in before if offsets and ask.rows == min(offsets)]
+    ask = next(reversed(fitting or before), None)
+    if ask is not None and first.locator:
+        paged.remove(ask)
+    return ask

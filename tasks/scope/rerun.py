@@ -11,7 +11,7 @@ responder is an upper bound).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,19 +21,28 @@ import pandas as pd
 from blocks.errors import LeakResponseError
 from blocks.salesforce.soql import Query, render
 from blocks.salesforce.soql.ast import (
-    Comparison,
     DateLiteral,
-    DateTime,
     FieldRef,
     Function,
     List,
-    Op,
+    Or,
     SelectItem,
     SubQuery,
     leaves,
 )
 from blocks.salesforce.soql.pin import created_before, pin, unlimited
-from tasks.scope.judge import VOLATILE, Judged, Run, judge, mutable_filter, unknown_run
+from tasks.scope.judge import (
+    VOLATILE,
+    Judged,
+    Run,
+    judge,
+    keeps_order,
+    mutable_filter,
+    told_order,
+    unknown_run,
+    when,
+)
+from tasks.scope.links import Links, changed_since, links_of
 from tasks.scope.matching import Ask
 from tasks.scope.queries import Asked, Returned
 from tasks.scope.reader import BULK_FROM, Reader, flat, value_at
@@ -92,9 +101,15 @@ def _same_meaning(
     for ask in asks:
         zone = zones.get(ask.user, Zone())
         # A day in an unknown zone may begin half a day sooner or later: read without the condition.
-        pinned = _pinned(reader, query, ask, zone) if zone.name else replace(query, where=None)
+        pinned = _pinned(reader, query, ask, zone) if zone.name else _unfiltered(query)
         parts.setdefault(render(pinned), (pinned, []))[1].append(ask)
     return list(parts.values())
+
+
+def _unfiltered(query: Query) -> Query:
+    """Without conditions, its child queries too."""
+    fields = tuple(SubQuery(_unfiltered(i.query)) if isinstance(i, SubQuery) else i for i in query.fields)
+    return replace(query, fields=fields, where=None)
 
 
 def _pinned(reader: Reader, query: Query, ask: Ask, zone: Zone) -> Query:
@@ -116,17 +131,37 @@ def _one(
     until: datetime,
 ) -> Found:
     try:
-        rows, doubts = _read(reader, asked, shape, asks, query, until)
+        read = _read(reader, asked, shape, asks, query, until)
+        judged = judge(read.rows, asked, asks, read.doubts)
+        records = _records(reader, asked, judged, read)
+        runs = [*judged.runs, *_unnamed(reader, asked, asks, judged.rows, records, until)]
     except LeakResponseError as error:
         note = f"could not be run again: {error.problem}"
         return Found(_no_records(), [unknown_run(ask, note) for ask in asks], (note,))
-    judged = judge(rows, asked, asks, doubts)
-    records = _records(reader, asked, judged, all_rows=any(ask.all_rows for ask in asks))
-    notes = tuple(filter(None, (asked.widened, *doubts)))
-    return Found(records, judged.runs, notes)
+    return Found(records, runs, tuple(filter(None, (asked.widened, *read.doubts))))
 
 
 # --- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a re-run gave: the rows, why they may differ from those of then, and the queries for children."""
+
+    rows: pd.DataFrame
+    doubts: list[str]
+    children: Mapping[tuple[str, ...], _Inner]
+    all_rows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Inner:
+    """A child query as it was: its limit, whether its order tells which rows that kept, and whether it was
+    read again without its filter."""
+
+    limit: int | None
+    ordered: bool
+    unfiltered: bool
 
 
 def _read(
@@ -136,8 +171,8 @@ def _read(
     asks: Sequence[Ask],
     query: Query,
     until: datetime,
-) -> tuple[pd.DataFrame, list[str]]:
-    """All rows the runs could have returned, in the query's order where it has a limit; and doubts.
+) -> _Read:
+    """All rows the runs could have returned, in the query's order where that tells which they were.
 
     `matched` is False for rows that do not match the filter now but have changed since, and so may have then.
     """
@@ -148,36 +183,84 @@ def _read(
     query = replace(query, scope=None)
     if any(name.rpartition(".")[2].casefold() in VOLATILE for name in asked.filters):
         query = replace(query, where=None)
-    ordered = query.order_by if query.limit is not None else ()
-    query = replace(unlimited(query), order_by=ordered)
+    query = replace(unlimited(query), order_by=query.order_by if keeps_order(asked) else ())
     if shape.field("CreatedDate") is not None:
         query = created_before(query, until)
-    query = replace(query, fields=_id_items(reader, query, asked, shape))
+    links = links_of(reader, query, shape, first)
+    inner: dict[tuple[str, ...], _Inner] = {}
+    query = replace(query, fields=_id_items(reader, query, asked, shape, links, first, inner))
     rows = _fetch(reader, query).assign(matched=True)
-    if query.where is None or not mutable_filter(asked) or shape.field("SystemModstamp") is None:
-        return rows, doubts
-    since = Comparison(FieldRef(("SystemModstamp",)), Op.GT, DateTime(first))
-    changed = replace(query, where=since, order_by=())
+    if links.moved:
+        doubts.append(f"the filter looks at records of {', '.join(links.moved)}, which have changed since")
+    if mutable_filter(asked) and shape.field("SystemModstamp") is not None:
+        rows = _with_changed(reader, query, shape, rows, links, first, until)
+    return _Read(_with_linked(rows, links), doubts, inner, any(ask.all_rows for ask in asks))
+
+
+def _with_changed(
+    reader: Reader,
+    query: Query,
+    shape: ObjectShape,
+    rows: pd.DataFrame,
+    links: Links,
+    first: datetime,
+    until: datetime,
+) -> pd.DataFrame:
+    """And the rows that may have matched then: all of them where what moved cannot be tied to rows."""
+    others = replace(query, where=None if links.moved else changed_since(links, first), order_by=())
     if shape.field("CreatedDate") is not None:
-        changed = created_before(changed, until)
-    others = _fetch(reader, changed).assign(matched=False)
-    others = others[~others["Id"].isin(rows["Id"])]
-    return pd.concat([rows, others], ignore_index=True), doubts
+        others = created_before(others, until)
+    found = _fetch(reader, others).assign(matched=False)
+    return pd.concat([rows, found[~found["Id"].isin(rows["Id"])]], ignore_index=True)
 
 
-def _id_items(reader: Reader, query: Query, asked: Asked, shape: ObjectShape) -> tuple[SelectItem, ...]:
+def _with_linked(rows: pd.DataFrame, links: Links) -> pd.DataFrame:
+    """`linked`: when a record that the filter looks at last changed; far ahead where one is deleted now,
+    since it may have been so then or not."""
+    if not links.paths:
+        return rows
+    latest = pd.Series("", index=rows.index, dtype="str")
+    for path in links.paths:
+        stamp, gone = (rows[".".join((*path, name))] for name in ("SystemModstamp", "IsDeleted"))
+        stamp = stamp.mask(gone.str.casefold() == "true", "2100-01-01T00:00:00.000+0000")
+        latest = latest.mask(stamp > latest, stamp)  # one form, one zone: text sorts as time
+    return rows.assign(linked=latest)
+
+
+def _id_items(
+    reader: Reader,
+    query: Query,
+    asked: Asked,
+    shape: ObjectShape,
+    links: Links,
+    since: datetime,
+    inner: dict[tuple[str, ...], _Inner],
+) -> tuple[SelectItem, ...]:
     """Ids of the row, of each parent and child that the query shows, and what tells when the row was
-    there."""
-    names = ["Id", *(name for name in JUDGED if shape.field(name) is not None)]
+    there. `inner` is filled with the child queries."""
+    names = ["Id", *(name for name in JUDGED if shape.field(name) is not None), *links.columns]
     for returned in asked.returned:
         if returned.path and not returned.children:
             names.append(".".join((*returned.path, "Id")))
             names += [gone] if (gone := _gone(reader, returned)) else []
+            names += [f"{'.'.join(path)}.SystemModstamp" for path in _between(reader, shape, returned.path)]
     items: list[SelectItem] = [FieldRef(tuple(name.split("."))) for name in dict.fromkeys(names)]
     items += [
-        SubQuery(_ids_only(item.query, asked, ())) for item in query.fields if isinstance(item, SubQuery)
+        SubQuery(_ids_only(reader, item.query, asked, shape, (), since, inner))
+        for item in query.fields
+        if isinstance(item, SubQuery)
     ]
     return tuple(items)
+
+
+def _between(reader: Reader, shape: ObjectShape | None, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The parents passed on the way to the last one: a change of theirs may have led elsewhere."""
+    for place, step in enumerate(path[:-1], 1):
+        lookup = shape.parent(step) if shape else None
+        shape = reader.shape.get(lookup.reference_to[0]) if lookup and len(lookup.reference_to) == 1 else None
+        if shape is None or shape.field("SystemModstamp") is None:
+            return
+        yield path[:place]
 
 
 def _gone(reader: Reader, returned: Returned) -> str:
@@ -187,14 +270,35 @@ def _gone(reader: Reader, returned: Returned) -> str:
     return ".".join((*returned.path, "IsDeleted")) if known else ""
 
 
-def _ids_only(query: Query, asked: Asked, above: tuple[str, ...]) -> Query:
-    """A child query for ids, and what tells when its rows were there."""
+def _ids_only(
+    reader: Reader,
+    query: Query,
+    asked: Asked,
+    parent: ObjectShape | None,
+    above: tuple[str, ...],
+    since: datetime,
+    inner: dict[tuple[str, ...], _Inner],
+) -> Query:
+    """A child query for ids, and what tells when its rows were there: all children that may have matched."""
     here = (*above, query.object.rpartition(".")[2].casefold())
+    found = parent.children.get(here[-1]) if parent else None
+    shape = reader.shape.get(found[0]) if found else None
     paths = [(*r.path, "Id") for r in asked.returned if r.children == here]
     names = [("Id",), *((name,) for name in JUDGED), *paths]
     items: list[SelectItem] = [FieldRef(path) for path in dict.fromkeys(names)]
-    items += [SubQuery(_ids_only(i.query, asked, here)) for i in query.fields if isinstance(i, SubQuery)]
-    return replace(query, fields=tuple(items))
+    items += [
+        SubQuery(_ids_only(reader, i.query, asked, shape, here, since, inner))
+        for i in query.fields
+        if isinstance(i, SubQuery)
+    ]
+    where = query.where
+    if where is not None:
+        links = links_of(reader, query, shape, since, by_row=False) if shape else Links(moved=(here[-1],))
+        where = None if links.moved else Or((where, changed_since(links, since)))
+    limit = query.limit if isinstance(query.limit, int) else None
+    ordered = told_order(query) and not query.offset
+    inner[here] = _Inner(limit, ordered, where is None and query.where is not None)
+    return replace(query, fields=tuple(items), where=where, limit=None, offset=None)
 
 
 def _fetch(reader: Reader, query: Query) -> pd.DataFrame:
@@ -227,8 +331,6 @@ def _is_date(reader: Reader, object_name: str, path: Sequence[str]) -> bool:
 def _filter_doubts(query: Query, asked: Asked) -> list[str]:
     """Why the rows that match now may differ from those that matched then."""
     doubts = []
-    if any("." in name for name in asked.filters):
-        doubts.append("the filter looks at other records, whose changes cannot be told")
     volatile = sorted(n for n in asked.filters if n.rpartition(".")[2].casefold() in VOLATILE)
     if volatile:
         doubts.append(
@@ -253,6 +355,48 @@ def has_dates(query: Query) -> bool:
 
 # --- records -------------------------------------------------------------------------------------
 
+
+def _unnamed(
+    reader: Reader,
+    asked: Asked,
+    asks: Sequence[Ask],
+    rows: pd.DataFrame,
+    records: pd.DataFrame,
+    until: datetime,
+) -> Iterator[Run]:
+    """Records that may have been shown and that nothing names: former parents of rows that changed since, and
+    children that belong to other rows now. They count for the upper bound."""
+    first = asks[0]
+    for returned in asked.returned:
+        name = returned.objects[0] if len(returned.objects) == 1 else ""
+        if returned.path and not returned.children:
+            count = int(_led_elsewhere(returned, rows).sum())
+            note = f"{count} rows changed since: whose they were then cannot be told"
+        elif returned.children and not returned.path and name:
+            since = min(ask.at for ask in asks)
+            mine = records.loc[records["object"] == name, "record_id"].nunique()
+            count = (
+                _changed(reader, name, since, until, set(records["record_id"])) if mine or len(rows) else 0
+            )
+            note = f"{count} other {name} records changed since: whose they were then cannot be told"
+        else:
+            continue
+        if count:
+            key = f"{asked.digest} {'.'.join((*returned.children, *returned.path))}"
+            yield Run(key, name, first.at, first.credential, first.source, count, 0, False, 0, note)
+
+
+def _changed(reader: Reader, name: str, since: datetime, until: datetime, known: set[str]) -> int:
+    """How many records of this object, other than `known`, are older than `until` and changed since."""
+    shape = reader.shape.get(name)
+    if shape is None or shape.field("SystemModstamp") is None:
+        return 0
+    query = Query((FieldRef(("Id",)),), shape.name, where=changed_since(Links(), since))
+    if shape.field("CreatedDate") is not None:
+        query = created_before(query, until)
+    return len(set(_fetch(reader, query)["Id"]) - known)
+
+
 RECORD_COLUMNS = ("object", "record_id", "fields", "at", "certain", "changed")
 
 
@@ -260,15 +404,12 @@ def _no_records() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="object") for name in RECORD_COLUMNS})
 
 
-def _records(reader: Reader, asked: Asked, judged: Judged, *, all_rows: bool) -> pd.DataFrame:
+def _records(reader: Reader, asked: Asked, judged: Judged, read: _Read) -> pd.DataFrame:
     """One line for each record that was shown: the rows themselves, their parents and their children."""
     frames = []
-    limited = asked.query is not None and any(
-        item.query.limit is not None for item in asked.query.fields if isinstance(item, SubQuery)
-    )
     for returned in asked.returned:
         if returned.children:
-            frames.append(_children(reader, returned, judged.rows, all_rows=all_rows, limited=limited))
+            frames.append(_children(reader, returned, judged.rows, read))
         else:
             name = ".".join((*returned.path, "Id"))
             frames.append(_lines(reader, returned, judged.rows, judged.rows[name]))
@@ -299,40 +440,67 @@ def _lines(reader: Reader, returned: Returned, rows: pd.DataFrame, ids: pd.Serie
     gone = _gone(reader, returned)
     if gone in rows:  # a parent that is deleted now may have been so then, and is then not shown
         lines["certain"] &= shown[gone].str.casefold() != "true"
+    lines["certain"] &= ~_led_elsewhere(returned, shown)
     lines = lines.sort_values("at", kind="stable")
     return lines.groupby(["object", "record_id", "fields"], as_index=False).agg(
         {"at": "min", "certain": "any", "changed": "any"}
     )
 
 
-def _children(
-    reader: Reader, returned: Returned, rows: pd.DataFrame, *, all_rows: bool, limited: bool
-) -> pd.DataFrame:
+def _led_elsewhere(returned: Returned, rows: pd.DataFrame) -> pd.Series[bool]:
+    """Rows that may have belonged to another parent then: they changed since, or a parent on the way did."""
+    moved = rows["changed"].astype(bool)
+    for place in range(1, len(returned.path)):
+        name = ".".join((*returned.path[:place], "SystemModstamp"))
+        if name in rows:
+            moved |= when(rows, name) > rows["at"]
+    return moved
+
+
+def _children(reader: Reader, returned: Returned, rows: pd.DataFrame, read: _Read) -> pd.DataFrame:
     """The children of each row, judged by when they came, changed and went, as the row itself was."""
     found: list[dict[str, Any]] = []
     path = ".".join((*returned.path, "Id"))
-    for record, at, certain, row_changed in rows[["children", "at", "certain", "changed"]].itertuples(
-        index=False
-    ):
-        for child in _nested([record], returned.children):
+    inner = [read.children[returned.children[:n]] for n in range(1, len(returned.children) + 1)]
+    loose = any(i.unfiltered for i in inner) or any(i.limit is not None for i in inner[:-1])
+    columns = ["children", "at", "certain", "changed"]
+    for record, at, certain, row_changed in rows[columns].itertuples(index=False):
+        there = _there(_nested([record], returned.children), at, all_rows=read.all_rows)
+        limit, cut = inner[-1].limit, False
+        if limit is not None and limit < len(there):
+            still = not loose and not any(changed for _, changed in there)
+            cut = not (inner[-1].ordered and still and len(inner) == 1)
+            there = there if cut else there[:limit]
+        for child, moved in there:
             value = value_at(child, path)
-            made, changed, deleted = _times(child)
-            gone = deleted and not (changed and changed > at)
-            if not value or (made and made > at) or (gone and not all_rows):
+            if not value:
                 continue
             name = returned.objects[0] if len(returned.objects) == 1 else reader.object_of(str(value))
-            moved = bool(changed is None or changed > at or gone or limited)
             found.append(
                 {
                     "object": name,
                     "record_id": str(value),
                     "fields": ",".join(returned.fields),
                     "at": at,
-                    "certain": bool(certain) and not moved,
-                    "changed": bool(row_changed) or bool(changed and changed > at),
+                    "certain": bool(certain) and not (moved or loose or cut),
+                    "changed": bool(row_changed) or moved,
                 }
             )
     return pd.DataFrame(found) if found else _no_records()
+
+
+def _there(
+    children: Sequence[Mapping[str, Any]], at: datetime, *, all_rows: bool
+) -> list[tuple[Mapping[str, Any], bool]]:
+    """The children that were there at that time, each with whether it changed, moved or went since."""
+    found = []
+    for child in children:
+        made, changed, deleted = _times(child)
+        gone = deleted and not (changed and changed > at)
+        if (made and made > at) or (gone and not all_rows):
+            continue
+        found.append((child, bool(changed is None or changed > at or gone)))
+    return found
 
 
 def _times(record: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, bool]:
