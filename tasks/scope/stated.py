@@ -1,4 +1,4 @@
-"""One line of the coverage statement: a source, and in words what a reader must know to rely on the bounds."""
+"""One line of the coverage statement: a source, and what a reader must know of it to rely on the bounds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def present(
     gaps: tuple[str, ...] = (),
     count: int | None = None,
 ) -> Coverage:
-    """The source was read. `said`: what else its line says. `count`: its events, where not one for each time."""
+    """The source was read. `said`: what else its line says. `count`: its events, if not one for each time."""
     found = sorted(times)
     first, last = (found[0], found[-1]) if found else (None, None)
     events = len(found) if count is None else count
@@ -75,9 +75,7 @@ def _fresh(source: Source, window: Window, now: datetime) -> str:
     end = window.end or now
     if not source.lag or now - end >= source.lag:
         return ""
-    return (
-        f"it comes up to {spoken(source.lag)} late, so that it need not be complete up to {minute(end)} UTC"
-    )
+    return f"it comes up to {spoken(source.lag)} late and may not be complete up to {minute(end)} UTC"
 
 
 def few(gaps: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from .server import Aws
 ATTACHMENTS = "retailer-case-attachments"
 EXPORTS = "retailer-erp-exports"
 EVIDENCE = "retailer-incident-evidence"
+LOGS = "retailer-logs"  # where trails and access logs are delivered, if the account keeps any
 RESPONDER = "leak-response"
 STOLEN_FROM = "support-attachments"
 INNOCENT = "erp-sync"
@@ -78,8 +79,17 @@ RESPONDER_POLICY: list[Statement] = [
     {
         "Sid": "ReadTheTrail",
         "Effect": "Allow",
-        "Action": ["cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"],
+        "Action": [
+            *("cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"),
+            *("cloudtrail:GetEventSelectors", "cloudtrail:GetTrailStatus"),
+        ],
         "Resource": "*",
+    },
+    {
+        "Sid": "ReadDeliveredLogs",
+        "Effect": "Allow",
+        "Action": ["s3:ListBucket", "s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{LOGS}", f"arn:aws:s3:::{LOGS}/*"],
     },
     {
         "Sid": "RotateIntegrationSecrets",
@@ -94,7 +104,7 @@ RESPONDER_POLICY: list[Statement] = [
     {
         "Sid": "SeeBucketPolicies",
         "Effect": "Allow",
-        "Action": ["s3:ListAllMyBuckets", "s3:GetBucketPolicy"],
+        "Action": ["s3:ListAllMyBuckets", "s3:GetBucketPolicy", "s3:GetBucketLogging"],
         "Resource": "*",
     },
     {
