@@ -45,6 +45,11 @@ def register_all() -> list[str]:
     return [block_type.get_block_type_slug() for block_type in BLOCK_TYPES]
 
 
+def saved_org(name: str) -> SalesforceOrg | None:
+    """The org that is saved under this name, if one is."""
+    return _load_if_saved(SalesforceOrg, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Systems:
     """The systems of one organisation and its plan. The blocks share one Vault and one AWS account.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from blocks.errors import LeakResponseError
+from blocks.errors import BadInput, LeakResponseError
 from deployments.lab.process import Process, clean_env
 from deployments.prefect_server import PrefectServer
 from tasks.incident import home
@@ -20,12 +21,23 @@ class ServingFailed(LeakResponseError):
     """Prefect did not take the deployments."""
 
 
-def register_lab(lab_json: Path) -> None:
-    """Register the block types and save the lab's systems under the name the form offers."""
-    from blocks.systems import Systems, register_all
+def register_lab(lab_json: Path, name: str = LAB_PLAN) -> None:
+    """Register the block types and save the lab's systems and plan under this name.
+
+    Raises BadInput when the name stands for systems that are not a lab's: a rehearsal must not take the place
+    of the real ones.
+    """
+    from blocks.systems import Systems, register_all, saved_org
 
     register_all()
-    Systems.from_lab(lab_json).save(LAB_PLAN)
+    kept = saved_org(name)
+    host = urlsplit(kept.instance_url).hostname if kept else "127.0.0.1"
+    if host != "127.0.0.1":
+        raise BadInput(
+            f"The systems saved as {name!r} are real ones (Salesforce at {host}).",
+            "Give the lab another name, or another Prefect server (PREFECT_API_URL, LEAK_RESPONSE_HOME).",
+        )
+    Systems.from_lab(lab_json).save(name)
 
 
 def start_worker(server: PrefectServer) -> Process:

@@ -21,7 +21,9 @@ from tasks.contain.run import contain_system, plan_change_set
 from tasks.incident import AccessStatus, Containment, Incident, Mode, Suspect, System
 from tasks.scope.found import FoundCredential
 from tasks.scope.run import find_credentials
+from tasks.scope.vault_trail import VaultTrail, follow_in_vault
 
+TRAIL = 5  # steps from a key to what it opens to what that opens; more has not been heard of
 NEEDS_APPROVAL = "NeedsApproval"  # the name of the state in which a run ends that waits for a person
 
 
@@ -56,23 +58,43 @@ def contain(
 
 
 def cut_and_follow(work: Workspace, agreed: frozenset[str]) -> tuple[dict[str, Containment], bool, Workspace]:
-    """Cut everywhere at once; then what was found in exposed text. Containments by `Access.key`, whether the
-    search succeeded, and the workspace with the suspects found on the way."""
-    search = find_credentials.submit(as_declared(work.incident), work.systems)
-    cutting = cut(work, tuple(System), agreed)
-    found = search.result(raise_on_failure=False)
-    searched = isinstance(found, list)
-    also: dict[System, PrefectFuture[list[Containment]]] = {}
-    if searched and found:
-        work = work.remember(work.incident.with_suspects(put_in_jar(work.incident.id, found)))
-        touched = {System(system_of(one.kind)) for one in found}
+    """Cut everywhere at once, and follow what the suspects could read and reach, until it leads nowhere new.
+    Containments by `Access.key`, whether every search succeeded, and the workspace with who was found."""
+    known = as_declared(work.incident)
+    search = find_credentials.submit(known, work.systems)
+    running = cut(work, tuple(System), agreed)
+    done: list[PrefectFuture[list[Containment]]] = []
+    result = search.result(raise_on_failure=False)
+    searched = isinstance(result, list)
+    found = put_in_jar(work.incident.id, result) if isinstance(result, list) else ()
+    for _ in range(TRAIL):
+        known = known.with_suspects(found)
+        work = work.remember(work.incident.with_suspects(found))
+        touched = tuple({System(system_of(one.kind)) for one in found})
         for system in touched:
-            cutting[system].wait()  # two runs over one system would race each other
-        also = cut(work, tuple(touched), agreed)
-    contained = results((*cutting.values(), *also.values()))
+            running[system].wait()  # two runs over one system would race each other
+            done.append(running[system])
+        running |= cut(work, touched, agreed)
+        led = followed(work, known)
+        if led == ():
+            running[System.VAULT].wait()  # until then a token could still make another
+            led = followed(work, known)
+        searched = searched and led is not None
+        if not led:
+            break
+        found = led
+    contained = results((*done, *running.values()))
     if planted := found_planted(work.ledger):
         work = work.remember(work.incident.with_suspects(planted))
     return contained, searched, work
+
+
+def followed(work: Workspace, known: Incident) -> tuple[Suspect, ...] | None:
+    """Who is new on the trail of the Vault tokens; None when it could not be followed."""
+    trail = follow_in_vault.submit(known, work.systems, work.ledger).result(raise_on_failure=False)
+    if not isinstance(trail, VaultTrail):
+        return None
+    return (*trail.made, *put_in_jar(work.incident.id, trail.credentials))
 
 
 def cut(
@@ -126,9 +148,9 @@ def as_declared(incident: Incident) -> Incident:
     return replace(incident, suspects=tuple(one for one in incident.suspects if one.found_in is None))
 
 
-def put_in_jar(incident_id: str, found: list[FoundCredential]) -> tuple[Suspect, ...]:
+def put_in_jar(incident_id: str, found: Iterable[FoundCredential]) -> tuple[Suspect, ...]:
     """Keep found secrets in memory for the proofs; what goes on is where each was found."""
-    jar = jar_of(incident_id)
+    jar, found = jar_of(incident_id), tuple(found)
     for credential in found:
         jar.add(credential.kind, credential.identifier, credential.secret)
     return tuple(Suspect(one.kind, one.identifier, one.where) for one in found)

@@ -24,10 +24,11 @@ def register(
 
     Example: leak-response blocks register --lab /tmp/lab/lab.json --name lab
     """
-    from blocks.systems import Systems, register_all
+    from blocks.systems import register_all
+    from deployments.serving import register_lab
 
     for slug in register_all():
         typer.echo(f"registered {slug}")
     if lab is not None:
-        Systems.from_lab(lab).save(name)
+        register_lab(lab, name)
         typer.echo(f"saved the lab's systems and plan as {name!r}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deployments.cli.attacker_process import Attacker, Attempts, read_attempts
-from deployments.cli.request import LAB_PLAN, Request
+from deployments.cli.request import Request, lab_plan
 from deployments.cli.result import (
     accesses,
     compared_scope,
@@ -59,7 +59,7 @@ class Rehearsal:
             mode=Mode.CONTAIN,
             incident_id=None,
             commander=None,
-            plan=LAB_PLAN,
+            plan=lab_plan(self.lab.json_path),
             answers=self.scenario.answers,
         )
 
@@ -105,7 +105,7 @@ class Rehearsal:
         slack = self.lab.info["slack"]
         yield from (slack["token"], slack["signing_secret"])
         yield from self.scenario.secrets(self.lab.info)
-        yield from customers()
+        yield from customers(lab_plan(self.lab.json_path))
 
     def show(self, result: dict[str, Any]) -> None:
         """The scorecard for a person."""
@@ -118,12 +118,12 @@ class Rehearsal:
         console.print(f"Report: {result['report']}")
 
 
-def customers() -> Iterator[str]:
+def customers(plan: str) -> Iterator[str]:
     """E-mail addresses and phone numbers of customers: personal data that must stand nowhere."""
     from blocks.systems import Systems
 
     soql = "SELECT Email, Phone FROM Contact WHERE Email != null AND Phone != null LIMIT 40"
-    for row in Systems.load(LAB_PLAN).salesforce.query(soql):
+    for row in Systems.load(plan).salesforce.query(soql):
         yield from (str(row["Email"]), str(row["Phone"]))
 
 

@@ -75,10 +75,11 @@ def prepare(
     """Prefect and the lab side by side; both end with this process, however it ends."""
     from deployments.cli.attacker_process import Attacker
     from deployments.cli.rehearsal import Rehearsal
-    from deployments.cli.request import LAB_PLAN
-    from deployments.cli.run_flow import import_flows, save_lab
+    from deployments.cli.request import lab_plan
+    from deployments.cli.run_flow import import_flows
     from deployments.lab.lab import Lab
     from deployments.prefect_server import prefect_server
+    from deployments.serving import register_lab
 
     folder = home() / "labs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     started = time.monotonic()
@@ -96,7 +97,7 @@ def prepare(
         server = stack.enter_context(prefect_server(home(), meanwhile=import_flows))
         say(f"Prefect UI: {server.ui_url}")
         lab = stack.enter_context(starting.result())
-    save_lab(lab.json_path, LAB_PLAN)
+    register_lab(lab.json_path, lab_plan(lab.json_path))
     say("Plan and systems are saved as blocks")
     lab_seconds = time.monotonic() - started
     say("The attacker takes what it can ...")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from tasks.incident import Mode, Suspect, Window
 
-LAB_PLAN = "lab"  # the name under which a lab's systems and plan are saved as blocks
+
+def lab_plan(lab_json: Path) -> str:
+    """The name under which this lab's systems and plan are saved as blocks: each lab has its own, since
+    two runs side by side may share one Prefect database."""
+    return f"lab-{hashlib.sha256(str(lab_json.resolve()).encode()).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,6 @@ class Request:
     mode: Mode
     incident_id: str | None
     commander: str | None
-    plan: str = LAB_PLAN
+    plan: str  # the name of saved blocks
     answers: Mapping[str, Any] = field(default_factory=dict)
     log_wait_s: float = 60

@@ -12,7 +12,7 @@ import typer
 
 from blocks.errors import BadInput
 from deployments.cli.output import check_writable, write_json
-from deployments.cli.request import LAB_PLAN, Request
+from deployments.cli.request import Request, lab_plan
 from tasks.incident import INCIDENT_ID, Mode, Suspect, Window, home, utc
 
 
@@ -66,7 +66,7 @@ def respond(
         mode=mode,
         incident_id=incident or None,
         commander=commander or None,
-        plan=plan or LAB_PLAN,
+        plan=lab_plan(lab) if lab is not None else plan,
         answers=read_answers(answers),
         log_wait_s=log_wait_s,
     )

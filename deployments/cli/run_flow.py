@@ -13,6 +13,7 @@ from typing import Any
 
 from blocks.errors import LeakResponseError
 from deployments.cli.request import Request
+from deployments.serving import register_lab
 from tasks.incident import Incident, IncidentFolder, new_incident_id
 
 Progress = Callable[[str], None]
@@ -39,7 +40,7 @@ def run_response(request: Request, lab: Path | None, on_progress: Progress) -> O
     started = datetime.now(UTC)
     incident_id = request.incident_id or new_incident_id(started)
     if lab is not None:
-        save_lab(lab, request.plan)
+        register_lab(lab, request.plan)
     on_progress(f"Incident {incident_id}; to resume it, pass --incident {incident_id}")
     folder = IncidentFolder.of(incident_id)
     with ledger_progress(folder, on_progress):
@@ -66,15 +67,6 @@ def run_response(request: Request, lab: Path | None, on_progress: Progress) -> O
 def import_flows() -> None:
     """What takes seconds of an emergency when it is done late."""
     from flows import respond  # noqa: F401
-
-
-def save_lab(lab: Path, plan: str) -> None:
-    """Save a lab's systems and plan as blocks."""
-    from blocks.systems import Systems, register_all
-
-    systems = Systems.from_lab(lab)
-    register_all()
-    systems.save(plan)
 
 
 def failure_of(state: Any) -> Exception:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from blocks.errors import LeakResponseError
+from blocks.systems import Systems
 from blocks.vault import VaultRefused, VaultServer, vault_errors
 from blocks.vault_audit import Reader, audit_lines, hashed, made_by, reads
-from tasks.incident import Incident, Suspect, SuspectKind, utc
+from tasks.incident import Incident, Ledger, Phase, Suspect, SuspectKind, utc
 from tasks.scope.found import FoundCredential, resolved_hits
 from tasks.scope.secrets import credentials_in
 
@@ -106,3 +110,19 @@ def _text(server: VaultServer, mount: str, name: str, at: datetime) -> str:
             return ""
         raise
     return "\n".join(f"{key}: {value}" for key, value in answer["data"]["data"].items())
+
+
+@task(name="follow-in-vault", cache_policy=NO_CACHE, persist_result=False)
+def follow_in_vault(incident: Incident, systems: Systems, ledger: Ledger) -> VaultTrail:
+    """Where the suspects' Vault tokens led; the ledger gets paths and counts. Secrets stay in memory."""
+    trail = vault_trail(incident, systems.vault)
+    if trail.read or trail.made or not trail.told:
+        ledger.note(
+            Phase.CONTAIN,
+            "followed in Vault's audit log" if trail.told else "Vault's audit log cannot be read here",
+            incident.id,
+            path=sorted({one.path for one in trail.read}),
+            unread=list(trail.unread),
+            suspects=[str(one) for one in trail.made] + [str(one.suspect) for one in trail.credentials],
+        )
+    return trail

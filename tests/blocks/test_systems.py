@@ -19,7 +19,9 @@ from blocks.check import failed
 from blocks.errors import BadInput, PlanError
 from blocks.salesforce.org import SalesforceOrg
 from blocks.systems import BLOCK_TYPES, Systems, register_all
+from deployments.cli.request import lab_plan
 from deployments.lab.lab import Lab
+from deployments.serving import register_lab
 
 EXAMPLE = Path(__file__).parent / "data" / "plan.yaml"
 SECRET = "canary-4f1c9e"
@@ -185,3 +187,18 @@ def test_an_organisation_may_do_without_slack(lab: Lab, tmp_path: Path) -> None:
     systems = Systems.from_lab(changed)
     assert systems.slack is None and systems.mail is not None
     assert not [check for check in systems.check() if check.name.startswith("Slack")]
+
+
+def test_a_lab_never_takes_the_place_of_real_systems(prefect: None, lab_json: Path) -> None:
+    change(lab_json, "blocks", "salesforce", "instance_url", to="https://shop.my.salesforce.com")
+    Systems.from_lab(lab_json).save("production")
+    change(lab_json, "blocks", "salesforce", "instance_url", to="https://127.0.0.1:9")
+    with pytest.raises(BadInput, match=r"real ones \(Salesforce at shop\.my\.salesforce\.com\)"):
+        register_lab(lab_json, "production")
+    assert SalesforceOrg.load("production").instance_url == "https://shop.my.salesforce.com"
+    register_lab(lab_json, "a-lab")
+    register_lab(lab_json, "a-lab")  # over itself
+
+
+def test_two_labs_have_two_names(tmp_path: Path) -> None:
+    assert lab_plan(tmp_path / "a" / "lab.json") != lab_plan(tmp_path / "b" / "lab.json")
