@@ -71,6 +71,12 @@ class Job:
                 with recorded(self.ledger, Phase.REMEDIATE, RETIRE, one.name, count=len(versions)):
                     one.retire(versions)
 
+    def retire_of(self, place: Place, holds: Callable[[Held], bool]) -> None:
+        """Destroy the earlier versions of one place of which `holds` says that they hold what leaked."""
+        if versions := [int(one.version) for one in place.earlier() if holds(one)]:
+            with recorded(self.ledger, Phase.REMEDIATE, RETIRE, place.name, count=len(versions)):
+                place.retire(versions)
+
     def issued(self, principal: str) -> frozenset[str]:
         """References of what this incident has issued or kept for a principal."""
         attempts = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -59,6 +59,10 @@ class Place(ABC):
         """Earlier versions that can still be read and hold one of these values."""
         return []
 
+    def earlier(self) -> Iterator[Held]:
+        """Earlier versions that can still be read, newest first."""
+        return iter(())
+
     def retire(self, versions: list[int]) -> None:
         """Make these versions unreadable for ever."""
         raise NotImplementedError(f"{self.name} has no versions to retire")
@@ -88,15 +92,21 @@ class KvPlace(Place):
         return written
 
     def leaked(self, values: Collection[str]) -> list[int]:
+        held = [
+            one
+            for one in self.earlier()
+            if set(values) & {v for v in one.fields.values() if isinstance(v, str)}
+        ]
+        return sorted(int(one.version) for one in held)
+
+    def earlier(self) -> Iterator[Held]:
         with vault_errors(f"reading the versions of {self.name}"):
             listed = self._kv.read_secret_metadata(self._path, mount_point=self._mount)["data"]
         newest = int(listed["current_version"])
-        found = []
-        for number in sorted(int(n) for n, v in listed["versions"].items() if not v["destroyed"]):
-            held = self._version(number) if number < newest else None
-            if held is not None and set(values) & {v for v in held.fields.values() if isinstance(v, str)}:
-                found.append(number)
-        return found
+        kept = (int(number) for number, version in listed["versions"].items() if not version["destroyed"])
+        for number in sorted((n for n in kept if n < newest), reverse=True):
+            if (held := self._version(number)) is not None:
+                yield held
 
     def retire(self, versions: list[int]) -> None:
         with vault_errors(f"destroying versions of {self.name}"):

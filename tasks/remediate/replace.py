@@ -25,6 +25,8 @@ from tasks.remediate.approle import replace_secret_id
 from tasks.remediate.aws_key import replace_key
 from tasks.remediate.consumers import ConsumerCheck, ask
 from tasks.remediate.job import RECHECKED, RETIRE, WRITE, Clock, Credential, Job, Outcome, utc_now
+from tasks.remediate.login_key import KIND as LOGIN_KEY
+from tasks.remediate.login_key import login_keys, replace_login_key
 from tasks.remediate.places import is_place, place
 
 DONE = (Outcome.REPLACED, Outcome.KEPT)
@@ -121,7 +123,9 @@ def _needs(integration: Integration, hit: list[Containment]) -> list[tuple[str, 
                 found.append((principal.kind, name, _key(name, keys)))
             case "vault-approle" if ids := [one for one in mine if one.access.kind == "approle"]:
                 found.append((principal.kind, name, _secret_id(name, ids)))
-            case "connected-app" | "salesforce-user" | "aws-role" | "vault-entity" if mine:
+            case "connected-app" if mine:
+                found.append((principal.kind, name, _app(name, integration)))
+            case "salesforce-user" | "aws-role" | "vault-entity" if mine:
                 found.append((principal.kind, name, _by_hand(principal.kind, name, integration)))
     return found
 
@@ -136,6 +140,17 @@ def _secret_id(role: str, accesses: list[Containment]) -> Make:
         return lambda job: replace_secret_id(job, role)
     waiting = f"The old secret ids of {role} are not proven closed: contain first."
     return lambda job: Credential("vault-approle", role, Outcome.WAITING, waiting)
+
+
+def _app(name: str, integration: Integration) -> Make:
+    """A login by private key is replaced by a person and then proven; any other login is a person's alone."""
+    by_hand = _by_hand("connected-app", name, integration)
+
+    def make(job: Job) -> Credential:
+        keys = login_keys(job)
+        return replace_login_key(job, name, keys) if keys else by_hand(job)
+
+    return make
 
 
 def _by_hand(kind: str, name: str, integration: Integration) -> Make:
@@ -168,7 +183,8 @@ def _guarded(kind: str, name: str, make: Callable[[], Credential]) -> Credential
 def _as_first_seen(credential: Credential, earlier: Replaced | None) -> Credential:
     """With what the first run could say: by now the old secret is destroyed and cannot be tried again."""
     for known in earlier.credentials if earlier else ():
-        if known.ref and replace(credential, detail=known.detail) == known:
+        refused = credential.old_refused or (credential.kind == LOGIN_KEY and known.old_refused)
+        if known.ref and replace(credential, detail=known.detail, old_refused=refused) == known:
             return known
     return credential
 

@@ -61,9 +61,15 @@ def prepare(lab: Lab) -> str:
     private, public = _key_pair()
     consumer_key = "3MVG9" + key_id[4:] + "ReleasePipeline"
     _connected_app(lab, consumer_key, public)
-    pair = {"aws_access_key_id": key_id, "aws_secret_access_key": secret}
+    kept = {
+        "aws_access_key_id": key_id,
+        "aws_secret_access_key": secret,
+        "sf_consumer_key": consumer_key,
+        "sf_username": USERNAME,
+        "sf_private_key": private,
+    }
     vault_client(lab, lab["vault"]["root_token"]).secrets.kv.v2.create_or_update_secret(
-        KEPT_AT, secret=pair, mount_point="kv"
+        KEPT_AT, secret=kept, mount_point="kv"
     )
     remember(
         lab,
