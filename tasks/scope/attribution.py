@@ -31,6 +31,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "agent": ("USER_AGENT", "BROWSER_TYPE", "CLIENT_NAME"),
 }
 NO_KEYS = frozenset({"", "null", "0000000000000000"})
+# Event types that do not name the request they belong to.
+NAMELESS = frozenset({"UniqueQuery", "ReportEvent", "ListViewEvent", "BulkApiResultEventStore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def _ours(events: pd.DataFrame, own: Own | None) -> pd.Series[bool]:
     if own is None:
         return pd.Series(False, index=events.index)
     calls = events["request_id"].str.startswith(own.prefix) & (short_id(events["user"]) == own.user[:15])
-    nameless = events["type"] == "UniqueQuery"
+    nameless = events["type"].isin(NAMELESS)
     sessions = _keys(events.loc[calls, "session"]) - _keys(events.loc[~calls & ~nameless, "session"])
     return calls | (nameless & events["session"].isin(sessions))
 
@@ -182,11 +184,11 @@ def _machines(events: pd.DataFrame) -> frozenset[tuple[str, str]]:
     """Address and client program of the suspects, where the address names one place on the internet."""
     pairs = events[["ip", "agent"]].drop_duplicates()
     return frozenset(
-        (ip, agent) for ip, agent in pairs.itertuples(index=False) if agent.strip() and _public(ip)
+        (ip, agent) for ip, agent in pairs.itertuples(index=False) if agent.strip() and is_public(ip)
     )
 
 
-def _public(ip: str) -> bool:
+def is_public(ip: str) -> bool:
     try:
         return ipaddress.ip_address(ip.strip()).is_global
     except ValueError:

@@ -104,11 +104,11 @@ def judge(rows: pd.DataFrame, asked: Asked, asks: Sequence[Ask], doubts: Sequenc
     for there, same in _same_moment(asks, created, modified, deleted):
         changed = modified.isna() | (modified > same[0].at) | (linked > same[0].at)
         scene = _Scene(there, there & rows["matched"], changed, mutable_filter(asked), tuple(doubts))
-        verdicts: dict[tuple[bool, bool, str, int | None], _Verdict] = {}
+        verdicts: dict[tuple[object, ...], _Verdict] = {}
         for ask in same:
-            key = (ask.certain, ask.guessed, ask.partly, ask.rows)
+            key = (ask.certain, ask.guessed, ask.partly, ask.rows, ask.ids, ask.whole)
             if key not in verdicts:
-                verdict = verdicts[key] = _verdict(ask, asked, scene)
+                verdict = verdicts[key] = _by_ids(_verdict(ask, asked, scene), ask, rows["Id"])
                 first = first.mask(verdict.possible & (first.isna() | (first > ask.at)), ask.at)
                 certain |= verdict.sure
             runs.append(_run(ask, asked, scene, verdicts[key]))
@@ -175,6 +175,20 @@ def _verdict(ask: Ask, asked: Asked, scene: _Scene) -> _Verdict:
     return found
 
 
+def _by_ids(found: _Verdict, ask: Ask, ids: pd.Series[str]) -> _Verdict:
+    """What the record ids of an event say: those were returned, and nothing else where they are all."""
+    if not ask.ids and not ask.whole:
+        return found
+    named = ids.str.slice(0, 15).isin({one[:15] for one in ask.ids})
+    settled = ask.certain and not ask.partly
+    sure = named if settled else named & False
+    count = int(sure.sum())
+    if ask.whole:
+        least = count if settled else min(found.least, int(named.sum()))
+        return _Verdict(sure, named, least, "" if settled else found.note)
+    return _Verdict(found.sure | sure, found.possible | named, max(found.least, count), found.note)
+
+
 def _returned(ask: Ask, asked: Asked, scene: _Scene) -> _Verdict:
     there, limit = scene.there, _limit(asked)
     rows = None if is_nested(asked) else ask.rows  # the log may count child rows, too
@@ -187,12 +201,13 @@ def _returned(ask: Ask, asked: Asked, scene: _Scene) -> _Verdict:
         return _Verdict(scene.nothing, there, min(rows or 0, int(there.sum())), doubts)
     fixed = scene.matching & ~loose
     sure = int(fixed.sum())
-    if rows is None:
+    if rows is None:  # what changed since may have been deleted then, and restored
         note = _MOVED if loose.any() else ""
-        return _Verdict(fixed, there if loose.any() else scene.matching, sure, note)
+        fixed &= ~scene.changed
+        return _Verdict(fixed, there if loose.any() else scene.matching, int(fixed.sum()), note)
     if rows < sure:
         return _stopped(ask, asked, scene, rows)
-    if rows == sure:
+    if rows == sure and not (loose.any() and _whole_pages(ask, rows)):
         return _Verdict(fixed, fixed, sure)
     if rows == sure + int(loose.sum()):
         return _Verdict(there, there, rows)

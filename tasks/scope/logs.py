@@ -46,6 +46,18 @@ _OBJECT_NAMES = {
     "CLIENT_IP_ADDRESS": "CLIENT_IP",
     "USERNAME": "USER_NAME",
     "CONNECTED_APP": "CONNECTED_APP_ID",
+    "CONNECTED_APP_IDENTIFIER": "CONNECTED_APP_ID",
+    "USER_IDENTIFIER": "USER_ID",
+    "JOB_IDENTIFIER": "JOB_ID",
+    "SQL_IDENTIFIER": "SQL_ID",
+    "REPORT_IDENTIFIER": "REPORT_ID",
+    "OBJECT_NAME": "ENTITY_NAME",
+    "OBJECT_TYPE": "ENTITY_TYPE",
+    "FIELD_COUNT": "NUMBER_FIELDS",
+    "COLUMN_COUNT": "NUMBER_COLUMNS",
+    "PROCESSED_RECORD_COUNT": "RECORDS_PROCESSED",
+    "FAILED_RECORD_COUNT": "RECORDS_FAILED",
+    "ERROR_MESSAGE": "MESSAGE",
 }
 # Columns that together tell one event from another, so that the others need not be the same.
 _TELLING = frozenset({"TIMESTAMP_DERIVED", "REQUEST_ID"})
@@ -213,11 +225,16 @@ def instants(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
 
     TIMESTAMP_DERIVED is ISO 8601, TIMESTAMP is `yyyyMMddHHmmss.SSS` in GMT.
     """
-    derived = pd.to_datetime(column(events, "TIMESTAMP_DERIVED"), utc=True, errors="coerce", format="ISO8601")
+    derived = _read_instants(column(events, "TIMESTAMP_DERIVED"), "ISO8601")
     plain = column(events, "TIMESTAMP", "EVENT_DATE")
-    compact = pd.to_datetime(plain, utc=True, errors="coerce", format="%Y%m%d%H%M%S.%f")
-    other = pd.to_datetime(plain, utc=True, errors="coerce", format="ISO8601")
+    compact = _read_instants(plain, "%Y%m%d%H%M%S.%f")
+    other = _read_instants(plain, "ISO8601")
     return derived.fillna(compact).fillna(other.where(plain.str.contains("-", regex=False)))
+
+
+def _read_instants(texts: pd.Series[str], form: str) -> pd.Series[pd.Timestamp]:
+    read = pd.to_datetime(texts, utc=True, errors="coerce", format=form)
+    return read.astype("datetime64[us, UTC]")  # one unit, also where nothing could be read
 
 
 def join_logs(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,80 +1,216 @@
-"""The other sources an org may have, each named in the coverage statement: there or not, licensed or not, its
-first and last event, and what its absence means.
+"""What every org keeps for free: logins, setup changes, the list of bulk jobs; read for what they tell beyond
+the event logs.
 
-Free in every org: LoginHistory, SetupAuditTrail, the list of bulk jobs. Licensed: event log objects and
-real-time stores, which appear among the org's objects only where they may be read.
-Source: Salesforce object reference and Real-Time Event Monitoring documentation.
+A login from the suspects' address before the window's start says that the window is too short. A setup change
+of theirs says what they have left behind, or that a data export was ordered. A bulk job that is still listed
+and in no log yet counts for the upper bound: the list names user and object, never the query.
+Source: object reference (LoginHistory, SetupAuditTrail), Bulk API 2.0 guide (Get Information About All Query
+Jobs); the words by which SetupAuditTrail tells of an export are from memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from blocks.errors import LeakResponseError
 from tasks.incident import Coverage, Window, utc
+from tasks.scope.attribution import NO_KEYS, Attribution, is_public
+from tasks.scope.calls import Call, CallKind
+from tasks.scope.directory import quoted
+from tasks.scope.logs import column
 from tasks.scope.reader import OrgReader
+from tasks.scope.stated import Source, absent, few, minute, present
 
-# Object, its time field, what it tells.
-FREE = (
-    ("LoginHistory", "LoginTime", "logins with address and kind; kept six months"),
-    ("SetupAuditTrail", "CreatedDate", "setup changes, among them new apps and exports; kept 180 days"),
+LOGINS = Source(
+    "LoginHistory",
+    "logins with address and kind; kept six months",
+    "whether the suspects' address was seen before the window is not known",
+    timedelta(0),
 )
-LICENSED = (
-    ("RestApiEventLog", "Timestamp", "REST calls sooner than their log file"),
-    ("BulkApi2EventLog", "Timestamp", "bulk jobs sooner than their log file"),
-    ("LoginEventLog", "Timestamp", "logins sooner than their log file"),
-    ("UniqueQueryEventLog", "Timestamp", "query texts sooner than their log file"),
-    ("ApiEvent", "EventDate", "the record ids of API queries"),
-    ("ReportEvent", "EventDate", "the record ids and columns of reports"),
-    ("ListViewEvent", "EventDate", "the record ids of list views"),
-    ("BulkApiResultEventStore", "EventDate", "downloads of bulk results"),
+CHANGES = Source(
+    "SetupAuditTrail",
+    "setup changes, among them new apps and ordered exports; kept 180 days",
+    "what the suspects changed in the setup, and whether they ordered an export, is not known",
+    timedelta(0),
 )
+JOBS = Source(
+    "bulk job list",
+    "bulk query jobs that are still listed; deleted ones are only in the logs",
+    "bulk queries are known from the logs alone",
+    timedelta(0),
+)
+LOOK_BACK = timedelta(days=180)
+ONLY_LISTED = "only the job list names this bulk job: neither its query nor who fetched its results is known"
+# What a setup change is about, by words of its action and section: how an attacker stays, or takes all.
+_EXPORTS = ("dataexport", "data export", "requested an export", "weekly export", "exportservice")
+_STAYING = (
+    "user", "permset", "permissionset", "profile", "connectedapp", "connected app", "externalclientapp",
+    "namedcredential", "authprovider", "remotesite", "certificate", "apex", "package", "session", "network",
+    "ipaddress", "password", "loginas", "suorg",
+)  # fmt: skip
 
 
-def other_sources(reader: OrgReader, window: Window, now: datetime) -> tuple[Coverage, ...]:
-    """One line for each source; a source that refuses is a line that says so, never an error."""
-    there = reader.object_names
-    lines = [
-        _counted(reader, name, field, tells, window, now) for name, field, tells in FREE if name in there
-    ]
-    lines += [
-        Coverage(
-            name, False, None, None, 0, f"{name} is not there for us (not licensed or not enabled): {tells}."
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """By what the suspects' own rows are known in these sources."""
+
+    users: frozenset[str]  # 15-character ids
+    addresses: frozenset[str]  # public ones: others name no place
+
+    @classmethod
+    def of(cls, attribution: Attribution) -> Suspected:
+        sure = attribution.events[attribution.events["certain"]]
+        users = {user[:15] for user in sure["user"]} | {user[:15] for user in attribution.marks.users}
+        return cls(frozenset(users - {""} - NO_KEYS), frozenset(filter(is_public, set(sure["ip"]))))
+
+
+def other_sources(
+    reader: OrgReader, suspected: Suspected, window: Window, now: datetime
+) -> tuple[Coverage, ...]:
+    """One line for each source; one that refuses is a line that says so, never an error."""
+    return (_logins(reader, suspected, window, now), _changes(reader, suspected, window, now))
+
+
+# --- logins ------------------------------------------------------------------------------------------
+
+
+def _logins(reader: OrgReader, suspected: Suspected, window: Window, now: datetime) -> Coverage:
+    if LOGINS.name not in reader.object_names:
+        return absent(LOGINS, "is not there for us (Manage Users or Monitor Login History is needed)")
+    try:
+        rows = list(
+            reader.query(_soql("LoginTime, UserId, SourceIp", "LoginHistory", "LoginTime", window, now))
         )
-        if name not in there
-        else _counted(reader, name, field, f"not used yet, {tells}", window, now)
-        for name, field, tells in LICENSED
-    ]
-    return (*lines, *_jobs(reader, window, now))
-
-
-def _counted(reader: OrgReader, name: str, field: str, tells: str, window: Window, now: datetime) -> Coverage:
-    end = (window.end or now) + timedelta(seconds=1)  # the text below has whole seconds
-    soql = (
-        f"SELECT {field} FROM {name} WHERE {field} >= {window.start:%Y-%m-%dT%H:%M:%SZ}"  # noqa: S608 - names above
-        f" AND {field} <= {end:%Y-%m-%dT%H:%M:%SZ} ORDER BY {field} LIMIT 50000"
-    )
-    try:
-        times = sorted(utc(str(row[field])) for row in reader.query(soql) if row.get(field))
+        earlier = list(_earlier(reader, suspected, window))
     except LeakResponseError as error:
-        return Coverage(name, False, None, None, 0, f"{name} could not be read ({error.problem}): {tells}.")
-    first, last = (times[0], times[-1]) if times else (None, None)
-    return Coverage(
-        name, True, first, last, len(times), f"{name}: {len(times)} events in the window; {tells}."
+        return absent(LOGINS, f"could not be read ({error.problem})")
+    times = [utc(str(row["LoginTime"])) for row in rows if row.get("LoginTime")]
+    mine = [row for row in rows if str(row.get("UserId") or "")[:15] in suspected.users]
+    said = [f"{len(mine)} of them of the suspects' users"]
+    if earlier:
+        first, address, user = min(earlier)
+        said.append(
+            f"first login from a suspect's address ({address}, user {user}): {minute(first)} UTC, before the "
+            f"window's start: {len(earlier)} logins are outside of it, begin the window earlier"
+        )
+    return present(LOGINS, times, window, now, said="; ".join(said))
+
+
+def _earlier(reader: OrgReader, suspected: Suspected, window: Window) -> Iterator[tuple[datetime, str, str]]:
+    """Logins from the suspects' addresses before the window: time, address, user."""
+    addresses = sorted(suspected.addresses)
+    since = f"{window.start - LOOK_BACK:%Y-%m-%dT%H:%M:%SZ}"
+    for start in range(0, len(addresses), 100):
+        soql = (
+            "SELECT LoginTime, SourceIp, UserId FROM LoginHistory "  # noqa: S608 - SOQL, quoted
+            f"WHERE SourceIp IN ({quoted(addresses[start : start + 100])}) "
+            f"AND LoginTime >= {since} AND LoginTime < {window.start:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        for row in reader.query(soql):
+            yield utc(str(row["LoginTime"])), str(row["SourceIp"]), str(row["UserId"])
+
+
+# --- setup changes -------------------------------------------------------------------------------------
+
+
+def _changes(reader: OrgReader, suspected: Suspected, window: Window, now: datetime) -> Coverage:
+    if CHANGES.name not in reader.object_names:
+        return absent(CHANGES, "is not there for us (View Setup and Configuration is needed)")
+    names = "CreatedDate, CreatedById, Action, Section, Display"
+    try:
+        rows = list(reader.query(_soql(names, "SetupAuditTrail", "CreatedDate", window, now)))
+    except LeakResponseError as error:
+        return absent(CHANGES, f"could not be read ({error.problem})")
+    times = [utc(str(row["CreatedDate"])) for row in rows if row.get("CreatedDate")]
+    exports = [row for row in rows if _about(row, _EXPORTS)]
+    mine = [row for row in rows if str(row.get("CreatedById") or "")[:15] in suspected.users]
+    staying = [row for row in mine if _about(row, _STAYING) and row not in exports]
+    said = [f"{len(mine)} of them by the suspects' users"]
+    if staying:
+        actions = few(tuple(sorted({str(row.get("Action") or "") for row in staying})))
+        said.append(f"{len(staying)} may keep a way in open ({actions})")
+    if exports:
+        who = sum(row in mine for row in exports)
+        said.append(
+            f"{len(exports)} data exports were ordered, {who} of them by the suspects' users: an export "
+            "holds whole objects, and who fetched it is in no log read here"
+        )
+    return present(CHANGES, times, window, now, said="; ".join(said))
+
+
+def _about(row: Mapping[str, Any], words: Sequence[str]) -> bool:
+    text = " ".join(str(row.get(name) or "") for name in ("Action", "Section", "Display")).casefold()
+    return any(word in text for word in words)
+
+
+def _soql(fields: str, name: str, time: str, window: Window, now: datetime) -> str:
+    end = (window.end or now) + timedelta(seconds=1)  # the text below has whole seconds
+    return (
+        f"SELECT {fields} FROM {name} WHERE {time} >= {window.start:%Y-%m-%dT%H:%M:%SZ}"  # noqa: S608 - names above
+        f" AND {time} <= {end:%Y-%m-%dT%H:%M:%SZ} ORDER BY {time} LIMIT 50000"
     )
 
 
-def _jobs(reader: OrgReader, window: Window, now: datetime) -> Iterator[Coverage]:
-    """The bulk jobs still listed: a job that was deleted is not, and no list shows its query."""
+# --- bulk jobs -----------------------------------------------------------------------------------------
+
+
+def listed_jobs(
+    reader: OrgReader, attribution: Attribution, suspected: Suspected, window: Window, now: datetime
+) -> tuple[list[Call], Coverage]:
+    """The suspects' bulk query jobs that are listed and in no log, as calls; and the list's line."""
     try:
-        listed = reader.get("jobs/query")
-        times = sorted(utc(str(job["createdDate"])) for job in listed.get("records", ()))
-    except (LeakResponseError, KeyError) as error:
-        text = f"The list of bulk jobs could not be read ({type(error).__name__})."
-        yield Coverage("bulk job list", False, None, None, 0, text)
-        return
-    inside = [at for at in times if window.start <= at <= (window.end or now)]
-    text = f"{len(inside)} bulk query jobs of the window are still listed; deleted ones are only in the logs."
-    first, last = (inside[0], inside[-1]) if inside else (None, None)
-    yield Coverage("bulk job list", True, first, last, len(inside), text)
+        inside = list(_jobs(reader, window, now))
+    except (LeakResponseError, KeyError, ValueError) as error:
+        return [], absent(JOBS, f"could not be read ({type(error).__name__})")
+    logged = _logged(attribution)
+    fresh = [
+        _call(job)
+        for job in inside
+        if str(job["createdById"])[:15] in suspected.users and str(job["id"])[:15] not in logged
+    ]
+    said = f"{len(fresh)} of the suspects' users are in no log yet" if fresh else ""
+    times = [utc(str(job["createdDate"])) for job in inside]
+    return fresh, present(JOBS, times, window, now, said=said)
+
+
+def _jobs(reader: OrgReader, window: Window, now: datetime) -> Iterator[Mapping[str, Any]]:
+    path = "jobs/query"
+    while path:
+        told = reader.get(path)
+        for job in told.get("records", ()):
+            if window.start <= utc(str(job["createdDate"])) <= (window.end or now):
+                yield job
+        following = str(told.get("nextRecordsUrl") or "")
+        path = f"jobs/query{following[following.index('?') :]}" if "?" in following else ""
+
+
+def _logged(attribution: Attribution) -> frozenset[str]:
+    """Jobs (15-character ids) that a log holds, whoever's they are."""
+    found: set[str] = set()
+    for kind in ("BulkApi2", "BulkApi"):
+        rows = attribution.log.get(kind)
+        if rows is not None and not rows.empty:
+            found |= set(column(rows, "JOB_ID").str.slice(0, 15))
+    return frozenset(found)
+
+
+def _call(job: Mapping[str, Any]) -> Call:
+    rows = job.get("numberRecordsProcessed")
+    return Call(
+        CallKind.BULK,
+        utc(str(job["createdDate"])),
+        "job list",
+        False,
+        "",
+        str(job["createdById"]),
+        "",
+        entity=str(job.get("object") or ""),
+        rows=int(rows) if rows is not None else None,
+        all_rows=str(job.get("operation")) == "queryAll",
+        job=str(job["id"])[:15],
+        path="jobs/query",
+        doubt=ONLY_LISTED,
+    )

@@ -44,6 +44,7 @@ from tasks.scope.judge import (
 )
 from tasks.scope.links import Links, changed_since, links_of
 from tasks.scope.matching import Ask
+from tasks.scope.named import named_alone, with_named
 from tasks.scope.queries import Asked, Returned
 from tasks.scope.reader import BULK_FROM, Reader, flat, value_at
 from tasks.scope.shape import ObjectShape
@@ -130,13 +131,18 @@ def _one(
     query: Query,
     until: datetime,
 ) -> Found:
+    if asked.query is None and all(ask.whole for ask in asks):  # events name them all: nothing to ask for
+        return Found(*named_alone(asked, asks, ""))
     try:
         read = _read(reader, asked, shape, asks, query, until)
+        read = replace(read, rows=with_named(read.rows, asks))
         judged = judge(read.rows, asked, asks, read.doubts)
         records = _records(reader, asked, judged, read)
         runs = [*judged.runs, *_unnamed(reader, asked, asks, judged.rows, records, until)]
     except LeakResponseError as error:
         note = f"could not be run again: {error.problem}"
+        if any(ask.ids for ask in asks):
+            return Found(*named_alone(asked, asks, note), (note,))
         return Found(_no_records(), [unknown_run(ask, note) for ask in asks], (note,))
     return Found(records, runs, tuple(filter(None, (asked.widened, *read.doubts))))
 

@@ -7,34 +7,39 @@ what changed is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.salesforce.session import REQUEST_ID_PREFIX
 from blocks.systems import Systems
-from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, Phase, ScopeSummary
+from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, Phase, ScopeSummary, Window
 from tasks.scope.attribution import Attribution, Marks, Own, attribute
-from tasks.scope.calls import bulk_calls, rest_calls, usage_calls
+from tasks.scope.calls import Call, bulk_calls, rest_calls, usage_calls
 from tasks.scope.directory import marks_of
 from tasks.scope.exposure import Table, with_people, write
 from tasks.scope.found import FoundCredential, found_credentials
+from tasks.scope.gather import outside, with_stores
 from tasks.scope.kinds import categorise
 from tasks.scope.list_views import add_list_views
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Matched, match
-from tasks.scope.other_sources import other_sources
+from tasks.scope.other_sources import Suspected, listed_jobs, other_sources
 from tasks.scope.people import People, resolve
 from tasks.scope.population import Source, candidates, read_population, sources
 from tasks.scope.reader import OrgReader, Reader
+from tasks.scope.realtime import record_ids
 from tasks.scope.report_runs import add_report_runs
 from tasks.scope.rerun import Zone
 from tasks.scope.resolve import Resolved, resolve_calls
 from tasks.scope.salt import Salt, salt_of
+from tasks.scope.shown import add_observed
 from tasks.scope.sources import Logs, collect
 from tasks.scope.summary import since_last, summarise
 
@@ -49,6 +54,10 @@ class Evidence:
     own: Own | None
     salt: Salt
     zone: Zone | None = None  # how users read dates whose own zone cannot be read
+    # Store and events of the suspects -> the ids of their records; None where the events carry them.
+    records: Callable[[str, pd.DataFrame], Mapping[str, str]] | None = None
+    # What the org tells beside its logs, once it is known who the suspects are.
+    others: Callable[[Attribution], tuple[list[Call], tuple[Coverage, ...]]] | None = None
 
 
 def scope(
@@ -71,11 +80,19 @@ def scope(
         people = pool.submit(population_of, reader)  # while the logs are waited for
         on_progress("waiting for the event logs")
         logs = _collect(reader, incident, folder, now, wait_s)
-        others = other_sources(reader, incident.window, now)
-        logs = replace(logs, coverage=(*logs.coverage, *others))
+        logs = with_stores(reader, logs, incident.window, now)
+        logs = replace(logs, coverage=(*logs.coverage, *outside(incident, systems, folder, now)))
         own = Own(REQUEST_ID_PREFIX, reader.org.whoami().user_id)
         salt = salt_of(systems.vault, folder.sub("exposure"))
-        evidence = Evidence(reader, logs, marks_of(reader, incident), own, salt)
+        evidence = Evidence(
+            reader,
+            logs,
+            marks_of(reader, incident),
+            own,
+            salt,
+            records=partial(record_ids, reader),
+            others=partial(_others, reader, incident.window, now),
+        )
         return work_out(incident, evidence, people.result, folder, ledger, now=now, on_progress=on_progress)
 
 
@@ -139,13 +156,24 @@ def _attribute(
 ) -> tuple[Attribution, Matched, tuple[Coverage, ...]]:
     """The suspects' events, what they asked for, and what their reports and list views come to."""
     attribution = attribute(evidence.logs.events, evidence.marks, incident.window, now=now, own=evidence.own)
-    calls = [*rest_calls(attribution), *bulk_calls(attribution), *usage_calls(attribution)]
+    more, lines = evidence.others(attribution) if evidence.others else ([], ())
+    calls = [*rest_calls(attribution), *bulk_calls(attribution), *usage_calls(attribution), *more]
     matched = match(attribution, calls, evidence.reader.shape)
     views = (
+        *lines,
         *add_report_runs(attribution, matched, evidence.reader, evidence.zone),
         *add_list_views(attribution, matched, evidence.reader),
     )
-    return attribution, matched, views
+    matched, named = add_observed(matched, attribution, evidence.reader, evidence.records)
+    return attribution, matched, (*views, *named)
+
+
+def _others(
+    reader: OrgReader, window: Window, now: datetime, attribution: Attribution
+) -> tuple[list[Call], tuple[Coverage, ...]]:
+    suspected = Suspected.of(attribution)
+    jobs, line = listed_jobs(reader, attribution, suspected, window, now)
+    return jobs, (*other_sources(reader, suspected, window, now), line)
 
 
 def _told(folder: IncidentFolder, ledger: Ledger, incident: Incident, summary: ScopeSummary) -> ScopeSummary:

@@ -10,11 +10,10 @@ import pandas as pd
 from blocks.errors import LeakResponseError
 from tasks.scope.calls import Call
 from tasks.scope.directory import quoted
+from tasks.scope.ids import long_id
 from tasks.scope.judge import Run
 from tasks.scope.reader import Reader
 from tasks.scope.shape import ObjectShape
-
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,3 @@ def _related(reader: Reader, shape: ObjectShape, call: Call) -> list[_Target] | 
         return None
     shapes = [(reader.shape.get(reader.object_of(record_id)), record_id) for record_id in ids]
     return [_whole(found, record_id, ()) for found, record_id in shapes if found is not None]
-
-
-def long_id(record_id: str) -> str:
-    """The 18-character form of an id: three check characters tell which of its letters are capitals."""
-    if len(record_id) != 15:
-        return record_id
-    parts = (record_id[i : i + 5] for i in (0, 5, 10))
-    return record_id + "".join(
-        _ALPHABET[sum(1 << n for n, letter in enumerate(part) if letter.isascii() and letter.isupper())]
-        for part in parts
-    )

@@ -16,15 +16,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
 from tasks.incident import Coverage, Window, utc
+from tasks.scope.gaps import gaps_of
 from tasks.scope.logs import LogRead, instants, join_logs, read_log
 from tasks.scope.reader import OrgReader
+from tasks.scope.stated import few
 
 # What each type tells, and what its absence does to the bounds.
 TYPES: dict[str, str] = {
@@ -38,12 +40,7 @@ TYPES: dict[str, str] = {
     "Report": "without it reports that were run are unknown",
     "ReportExport": "without it reports that were exported are unknown",
 }
-# Sources that this part does not read yet: named, so that nobody takes silence for absence.
-NOT_READ: dict[str, str] = {
-    "ApiEvent and other real-time stores": "record ids of calls are not used; queries are run again instead",
-    "CloudTrail and S3 access logs": "objects read with a leaked AWS key are not part of these counts",
-    "Vault audit log": "secrets read with a leaked Vault token are not part of these counts",
-}
+LAG = timedelta(hours=6)  # hourly files come three to six hours late
 MARGIN = timedelta(hours=1)
 
 
@@ -227,16 +224,42 @@ def collect(
             break
         sleep(min(poll_s, max(0.0, deadline - time.monotonic())))
     missing = frozenset(markers.values) - landed
-    return Logs(events, coverage_of(events, window, missing, now), problems, not missing)
+    gaps = gaps_of(files, {key: int(entry["bytes"]) for key, entry in store.entries.items()}, events)
+    return Logs(events, coverage_of(events, window, missing, now, gaps), problems, not missing)
 
 
 def coverage_of(
-    events: Mapping[str, pd.DataFrame], window: Window, late: frozenset[str], now: datetime
+    events: Mapping[str, pd.DataFrame],
+    window: Window,
+    late: frozenset[str],
+    now: datetime,
+    gaps: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Coverage, ...]:
-    """One line for each source: what it holds, and what its absence or lag means."""
-    lines = [_covered(kind, events.get(kind), window, kind in late, now) for kind in TYPES]
-    lines += [Coverage(name, False, None, None, 0, f"Not read: {why}.") for name, why in NOT_READ.items()]
-    return tuple(lines)
+    """One line for each type of event log file: what it holds, and what its absence, gaps or lag mean."""
+    gaps = gaps or {}
+    return tuple(
+        _stated(_covered(kind, events.get(kind), window, kind in late, now), kind, gaps.get(kind, ()), late)
+        for kind in TYPES
+    )
+
+
+def _stated(line: Coverage, kind: str, gaps: tuple[str, ...], late: frozenset[str]) -> Coverage:
+    """The line with what its gaps and lag do to the bounds."""
+    effects = [] if line.present else [TYPES[kind]]
+    if gaps:
+        effects.append("what happened in the gaps is in no count")
+    if kind in late:
+        effects.append("later events will raise the counts, run again")
+    said = f"{line.statement.removesuffix('.')}; gaps: {few(gaps)}; what happened in them is in no count."
+    text = said if gaps else line.statement
+    return replace(
+        line,
+        statement=text,
+        licensed=True if line.present else None,
+        gaps=gaps,
+        lag_s=int(LAG.total_seconds()),
+        effect="; ".join(effects),
+    )
 
 
 def _covered(kind: str, rows: pd.DataFrame | None, window: Window, late: bool, now: datetime) -> Coverage:

@@ -52,7 +52,9 @@ class Twin:
         ]
 
 
-def start_twin(folder: Path, contacts: int, seed: int = 1) -> tuple[subprocess.Popen[bytes], Twin]:
+def start_twin(
+    folder: Path, contacts: int, seed: int = 1, log_delay_s: float = 0.5
+) -> tuple[subprocess.Popen[bytes], Twin]:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -65,7 +67,7 @@ def start_twin(folder: Path, contacts: int, seed: int = 1) -> tuple[subprocess.P
             "--seed",
             str(seed),
             "--log-delay-s",
-            "0.5",
+            str(log_delay_s),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -197,13 +199,19 @@ def systems_of(twin: Twin) -> Systems:
     return Systems(twin.org, vault, aws=unused, slack=unused, evidence=unused, plan=unused)
 
 
-def scoped(twin: Twin, home: Path, since: datetime, suspects: tuple[Suspect, ...] | None = None) -> Scoped:
+def scoped(
+    twin: Twin,
+    home: Path,
+    since: datetime,
+    suspects: tuple[Suspect, ...] | None = None,
+    wait_s: float = 30,
+) -> Scoped:
     now = datetime.now(UTC)
     suspects = suspects or (Suspect(SuspectKind.CONNECTED_APP, "Support Chat"),)
     incident = Incident("test-1", "an app's tokens leaked", suspects, Window(since), now, now, "lab")
     folder = IncidentFolder.of(incident.id, home)
     ledger = Notes()
-    summary = scope(incident, systems_of(twin), folder, ledger, now=now, wait_s=30)
+    summary = scope(incident, systems_of(twin), folder, ledger, now=now, wait_s=wait_s)
     return Scoped(summary, folder, twin.truth(since), ledger)
 
 

@@ -108,7 +108,11 @@ def test_coverage_says_what_was_there_and_what_was_not(attack: Scoped) -> None:
         assert line.events
         assert "not yet complete" not in line.statement
     assert not by_source["EventLogFile Report"].present
-    assert not by_source["CloudTrail and S3 access logs"].present
+    assert "No AWS key" in by_source["CloudTrail"].statement
+    assert "No Vault token" in by_source["Vault audit log"].statement
+    for name in ("ApiEvent", "ReportEvent", "RestApiEventLog"):
+        assert (by_source[name].present, by_source[name].licensed) == (False, False)
+    assert "running them again" in by_source["ApiEvent"].effect
     assert by_source["LoginHistory"].events > 0
     assert by_source["SetupAuditTrail"].present
     assert by_source["bulk job list"].present

@@ -66,4 +66,6 @@ def test_coverage_names_the_absent_the_late_and_the_unread() -> None:
     assert rest.events == 2
     assert "not yet complete up to 2026-11-23 20:00" in rest.statement
     assert "no query text is known" in by_source["EventLogFile UniqueQuery"].statement
-    assert not by_source["Vault audit log"].present
+    assert "no query text is known" in by_source["EventLogFile UniqueQuery"].effect
+    assert "run again" in rest.effect
+    assert rest.lag_s == 6 * 3600

@@ -1,0 +1,146 @@
+"""Real-time event stores of a twin that has the licence: the ids they carry decide, and hours sooner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.incident import Coverage
+from tasks.scope.exposure import exposures, runs
+from tests.tasks.scope.attack import Scoped, Thief, Twin, colleague, scoped, start, start_twin
+
+
+@pytest.fixture(scope="module")
+def licensed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+    """A twin of its own: other tests count on an org without the licence."""
+    process, made = start_twin(tmp_path_factory.mktemp("licensed"), contacts=1200)
+    made.lab("licences", json={"licences": ["realtime"]})
+    yield made
+    assert process.stdin
+    process.stdin.close()
+    process.wait(20)
+
+
+def line(done: Scoped, source: str) -> Coverage:
+    (found,) = [one for one in done.summary.coverage if one.source == source]
+    return found
+
+
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def test_paging_that_stopped_is_told_to_the_record(licensed: Twin, tmp_path: Path) -> None:
+    """Two pages of six without any order: no count tells which rows these were, the events do."""
+    licensed.lab("licences", json={"licences": ["realtime"], "ids_per_event": 2000})
+    since = start()
+    thief = Thief(licensed)
+    thief.http.headers["Sforce-Query-Options"] = "batchSize=200"
+    assert len(thief.query("SELECT Id, Email, Account.Name FROM Contact", pages=2)) == 400
+    assert colleague(licensed).query("SELECT Id, Name FROM Product2 LIMIT 3")
+    done = scoped(licensed, home(tmp_path), since)
+    contacts = {record for record in done.served() if record[0] == "Contact"}
+    assert len(contacts) == 400
+    assert done.found(certain=True) == done.found() == done.served()
+    assert done.summary.records.lower == done.summary.records.upper == len(done.served())
+    api = line(done, "ApiEvent")
+    assert (api.present, api.licensed, api.lag_s) == (True, True, 300)
+    table = runs(done.folder)
+    assert table.loc[table["object"] == "Contact", "observed"].tolist() == [400]
+    assert table.loc[table["object"] == "Contact", "rerun"].tolist() == [1200]  # both are kept
+
+
+def test_ids_that_are_cut_off_are_certain_and_the_rerun_is_the_upper_bound(
+    licensed: Twin, tmp_path: Path
+) -> None:
+    licensed.lab("licences", json={"ids_per_event": 30})
+    since = start()
+    thief = Thief(licensed)
+    assert len(thief.query("SELECT Id, Email FROM Lead LIMIT 100")) == 100
+    licensed.lab("licences", json={"ids_per_event": 2000})
+    done = scoped(licensed, home(tmp_path), since)
+    assert len(done.found(certain=True)) == 30
+    assert done.found(certain=True) <= done.served() <= done.found()
+    assert done.summary.records.lower == 100  # so many rows were returned, whichever
+
+
+def test_what_changed_since_is_still_named(licensed: Twin, tmp_path: Path) -> None:
+    since = start()
+    thief = Thief(licensed)
+    taken = thief.query("SELECT Id, Email FROM Contact WHERE Email != null ORDER BY Id LIMIT 5")
+    for record in taken[:2]:
+        licensed.lab("plant", json={"object": "Contact", "id": record["Id"], "set": {"Email": None}})
+    done = scoped(licensed, home(tmp_path), since)
+    assert done.found() == done.found(certain=True) == done.served()
+    changed = exposures(done.folder)
+    assert changed["changed"].sum() == 2
+
+
+def test_bulk_rows_left_only_if_they_were_downloaded(licensed: Twin, tmp_path: Path) -> None:
+    since = start()
+    thief = Thief(licensed)
+    job = thief.call(
+        "POST", "jobs/query", json={"operation": "query", "query": "SELECT Id, Email FROM Lead"}
+    ).json()["id"]
+    while thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
+        time.sleep(0.05)
+    assert thief.export("SELECT Id, LastName FROM Contact WHERE LastName < 'M'")
+    done = scoped(licensed, home(tmp_path), since)
+    assert {name for name, _ in done.served()} == {"Contact"}
+    assert not {record for record in done.found(certain=True) if record[0] == "Lead"}
+    assert done.served() <= done.found()
+    contacts = {record for record in done.found() if record[0] == "Contact"}
+    assert contacts == done.served()  # the events name the job's rows: no other counts
+    notes = " ".join(runs(done.folder)["note"])
+    assert "not downloaded, as far as BulkApiResultEventStore tells" in notes
+    store = line(done, "BulkApiResultEventStore")
+    assert store.events >= 1
+
+
+def test_reports_and_list_views_are_told_by_ids_and_columns(licensed: Twin, tmp_path: Path) -> None:
+    since = start()
+    thief = Thief(licensed)
+    view = thief.call("GET", "sobjects/Contact/listviews").json()["listviews"][0]["id"]
+    shown = thief.call(
+        "GET", f"sobjects/Contact/listviews/{view}/results", params={"limit": "40", "offset": "7"}
+    )
+    assert shown.json()["size"] == 40
+    done = scoped(licensed, home(tmp_path), since)
+    contacts = {record for record in done.served() if record[0] == "Contact"}
+    assert len(contacts) == 40
+    assert {record for record in done.found() if record[0] == "Contact"} == contacts
+    assert contacts <= done.found(certain=True)
+    named = {f for fields in exposures(done.folder)["fields"] for f in fields.lower().split(",")}
+    assert "email" in named
+
+
+@pytest.mark.slow
+def test_stores_tell_what_no_log_file_holds_yet(licensed: Twin, tmp_path: Path) -> None:
+    """An org whose log files come hours late: the stores alone give the whole answer, and the files that come
+    later change nothing of it but the lines of evidence."""
+    folder = tmp_path / "late"
+    folder.mkdir()
+    process, twin = start_twin(folder, contacts=300, log_delay_s=600)
+    try:
+        twin.lab("licences", json={"licences": ["realtime"]})
+        since = start()
+        thief = Thief(twin)
+        thief.query("SELECT Id, Email FROM Contact WHERE LastName < 'K'")
+        before = scoped(twin, home(tmp_path), since, wait_s=0)
+        assert not line(before, "EventLogFile RestApi").present
+        assert before.found(certain=True) == before.served()
+        assert before.summary.records.upper == len(before.served())
+        assert twin.lab("flush", json={}).json()["files"]
+        after = scoped(twin, home(tmp_path), since, wait_s=0)
+        assert line(after, "EventLogFile RestApi").present
+        assert after.found() == before.found()
+        assert after.summary.records == before.summary.records
+        changed = line(after, "what changed since")
+        assert "no change" in changed.statement
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        process.wait(20)
