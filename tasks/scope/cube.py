@@ -25,7 +25,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 KEYS = ("hour", "principal", "app", "ip", "agent", "entity")
 MEASURES = ("events", "rows", "bytes", "queries")
-_QUERY_LOGS = ("UniqueQuery",)
+QUERY_LOGS = ("UniqueQuery",)
 
 
 def column_sql(wanted: str, columns: Sequence[str]) -> str:
@@ -76,8 +76,8 @@ def write_cube(
 def cube_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
     """SQL of the cube over (event type, columns, relation)."""
     parts = [(kind, _part(kind, columns, relation)) for kind, columns, relation in relations]
-    named = " UNION ALL ".join(sql for kind, sql in parts if kind not in _QUERY_LOGS)
-    nameless = " UNION ALL ".join(sql for kind, sql in parts if kind in _QUERY_LOGS)
+    named = " UNION ALL ".join(sql for kind, sql in parts if kind not in QUERY_LOGS)
+    nameless = " UNION ALL ".join(sql for kind, sql in parts if kind in QUERY_LOGS)
     keys = ", ".join(KEYS)
     sums = "sum(events)::BIGINT AS events, sum(rows)::BIGINT AS rows, sum(bytes)::BIGINT AS bytes, "
     sums += "sum(queries)::BIGINT AS queries"
@@ -104,7 +104,7 @@ def cube_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
 
 def _part(kind: str, columns: Sequence[str], relation: str) -> str:
     """Per hour and session already: the query log is joined by session, and there are fewer of them."""
-    query = "1" if kind in _QUERY_LOGS else "0"
+    query = "1" if kind in QUERY_LOGS else "0"
     values = {
         "hour": f"date_trunc('hour', {name(AT)})",
         "session": column_sql("session", columns),

@@ -298,6 +298,15 @@ def _spill(table: pa.Table, scratch: Path, tables: dict[tuple[str, ...], list[pa
     return path
 
 
+def distinct_rows(
+    db: duckdb.DuckDBPyConnection, parsed: Iterator[Parsed], scratch: Path
+) -> tuple[str, tuple[str, ...]]:
+    """SQL for what was parsed, each row once, and its columns; `scratch` holds what is not kept in memory."""
+    headers, _ = _stage(db, parsed, scratch)
+    rows, columns, _ = _distinct(db, headers or [_Header(("EVENT_TYPE",), _empty(db))])
+    return rows, columns
+
+
 def _count(db: duckdb.DuckDBPyConnection, headers: Sequence[_Header]) -> int:
     counts = " + ".join(f"(SELECT count(*) FROM {header.relation})" for header in headers)  # noqa: S608
     return int(db.execute(f"SELECT {counts}").fetchall()[0][0])
@@ -328,7 +337,7 @@ def _distinct(
         filled = [f"'' AS {name(c)}" if c in missing else name(c) for c in columns]
         parts.append(f"SELECT {', '.join(filled)} FROM ({source})")  # noqa: S608
     rows = " UNION ALL ".join(parts)
-    return f"SELECT *, {_at(columns)} AS {name(AT)} FROM ({rows})", columns, problems  # noqa: S608
+    return f"SELECT *, {instant_sql(columns)} AS {name(AT)} FROM ({rows})", columns, problems  # noqa: S608
 
 
 def _once(db: duckdb.DuckDBPyConnection, header: _Header) -> str:
@@ -341,12 +350,16 @@ def _once(db: duckdb.DuckDBPyConnection, header: _Header) -> str:
     return f"SELECT {distinct}{columns} FROM {header.relation}"  # noqa: S608
 
 
-def _at(columns: Sequence[str]) -> str:
+def instant_sql(columns: Sequence[str]) -> str:
     """SQL for the instant of a row, read as `logs.instants` reads it."""
     ways = []
     if "TIMESTAMP_DERIVED" in columns:
-        # As TIMESTAMPTZ first: a plain TIMESTAMP would drop an offset without a word.
-        ways.append("CAST(try_cast(\"TIMESTAMP_DERIVED\" AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP)")
+        # UTC is quick; else as TIMESTAMPTZ first: a plain TIMESTAMP would drop an offset without a word.
+        derived = name("TIMESTAMP_DERIVED")
+        ways.append(
+            f"CASE WHEN ends_with({derived}, 'Z') THEN try_cast({derived} AS TIMESTAMP) ELSE "
+            f"CAST(try_cast({derived} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP) END"
+        )
     if "TIMESTAMP" in columns:
         ways.append("try_strptime(\"TIMESTAMP\", '%Y%m%d%H%M%S.%g')")
     return f"coalesce({', '.join([*ways, 'CAST(NULL AS TIMESTAMP)'])})"

@@ -1,38 +1,76 @@
 """The same answer straight from exported files that nobody prepared: each file is parsed once and forgotten.
 
-For the days of the window what the search needs is kept, for the days before only the cube; nothing else is
-written. The functions are those of the lake, so the answer is the lake's.
+Files are read by the day, several days together where they are small, so that the engine gets few large
+pieces instead of thousands of small ones; while it counts one piece, the next is parsed. Of the days of the
+window everything that the search needs is kept, of the days before only the hourly sums; what does not fit
+spills into `scratch`. The rules are those of the lake, so the answer is the lake's.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import pyarrow as pa
 
 from tasks.incident import Window
-from tasks.scope.attribution import Marks, Own
+from tasks.scope.attribution import NO_KEYS, Marks, Own
+from tasks.scope.cube import MEASURES, QUERY_LOGS, column_sql, number_sql
 from tasks.scope.cube import SOURCES as CUBE_SOURCES
-from tasks.scope.cube import build_cube
-from tasks.scope.engine import Engine
-from tasks.scope.ingest import Store, log_files, write_unit
-from tasks.scope.lake import NO_DAY, Lake, Unit, days
-from tasks.scope.lake_job import BASELINE, RECORDS, Found, find
+from tasks.scope.engine import Engine, name
+from tasks.scope.ingest import distinct_rows, instant_sql, log_files
+from tasks.scope.lake import AT, NO_DAY, Lake, Unit, days
+from tasks.scope.lake_job import (
+    BASELINE,
+    RECORDS,
+    Found,
+    Known,
+    features_sql,
+    look_up,
+    narrow_sql,
+    search_day,
+    sessions_sql,
+    tabulate,
+    together,
+)
 from tasks.scope.lake_parse import parse, type_and_day
-from tasks.scope.lake_people import Population, build_people
+from tasks.scope.lake_people import Population, people_of
 from tasks.scope.lake_records import by_object, convert
 from tasks.scope.population import Source
 
+BATCH = 48 * 1024 * 1024  # bytes of files that are handed to the engine at once; never less than a day
 NEEDED = (
     "EVENT_TYPE", "TIMESTAMP", "TIMESTAMP_DERIVED", RECORDS,
     *dict.fromkeys(column for columns in CUBE_SOURCES.values() for column in columns),
 )  # fmt: skip
-CUBE_ONLY = [
-    c for c in NEEDED if c not in (RECORDS, "REQUEST_ID", "LOGIN_KEY", "USER_NAME", "CONNECTED_APP_NAME")
-]
+CUBE_ONLY = tuple(c for c in NEEDED if c not in (RECORDS, "USER_NAME", "CONNECTED_APP_NAME"))
+TELLING = "REQUEST_ID"  # a file without it needs all its columns to tell one event from another
+# Left out of the first look for equal rows: who calls follows from the session.
+_SAME = frozenset(
+    ["EVENT_TYPE", "TIMESTAMP_DERIVED", RECORDS, "USER_NAME"]
+    + [c for key in ("user", "app", "app_name", "ip", "agent", "login") for c in CUBE_SOURCES[key]]
+)
+_DAY = "_day"  # of the unit: who held a session is told day by day
+_OURS = "SELECT session FROM sessions_seen GROUP BY session HAVING bool_and(mine)"
+_EMPTY = frozenset[str]()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The rows of one unit, and where they came from."""
+
+    unit: Unit
+    paths: Sequence[Path]
+    columns: Sequence[str]  # what was kept of the files
+    table: pa.Table
 
 
 def find_in_files(
@@ -47,53 +85,216 @@ def find_in_files(
     now: datetime,
     own: Own | None = None,
     kinds: Sequence[str] = (),
-    workers: int = 2,
+    engine: Engine | None = None,
 ) -> Found:
     """As `lake_job.find`, from a folder of logs and one of records. `scratch` is removed afterwards."""
     shutil.rmtree(scratch, ignore_errors=True)
+    lake = Lake(scratch, engine)
     try:
-        lake = Lake(scratch)
-        narrow = Lake(scratch, Engine(memory="700MB", threads=1, temp=scratch / "tmp"))
-        _events(logs, narrow, window, now, workers)
-        _people(records, lake, sources, masks)
-        return find(lake, marks, window, now=now, own=own, kinds=kinds)
+        with ThreadPoolExecutor(1) as ahead, lake.engine.connect() as db:
+            _tables(db, window, now)
+            inside = frozenset(days(window, now)) | {NO_DAY}
+            batches = _batches(logs, window, now)
+            waiting = ahead.submit(_read, next(batches, None), inside)
+            while (pieces := waiting.result()) is not None:
+                waiting = ahead.submit(_read, next(batches, None), inside)
+                _take(db, pieces, inside, window, now, own)
+            people = ahead.submit(_population, records, lake, sources, masks)
+            ours = _EMPTY
+            if own:
+                ours = frozenset(row[0] for row in db.execute(_OURS).fetchall()) - NO_KEYS
+            found = search_day(db, Known(marks, ours=ours))
+            usual = db.execute(features_sql("cube", window, now)).df()
+            for table in ("events", "cube"):
+                db.execute(f"DROP TABLE {table}")  # room for the people
+            sums, affected = together(found.sums, found.records)
+            with_people = people_of(db, people.result(), affected)
+            who = look_up(db, with_people, affected)
+            return Found(found.known, sums, who, usual, tabulate(db, who, kinds))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _events(logs: Path, lake: Lake, window: Window, now: datetime, workers: int) -> None:
-    units: dict[Unit, list[Path]] = defaultdict(list)
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def _batches(logs: Path, window: Window, now: datetime) -> Iterator[list[tuple[Unit, list[Path]]]]:
+    """The units of whole days, of as many days as make a good piece."""
+    wanted = {NO_DAY, *days(Window(window.start - BASELINE, window.end), now)}
+    by_day: dict[str, dict[Unit, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in log_files(logs):
         kind, day = type_and_day(path)
-        units[Unit(kind, day or NO_DAY)].append(path)
-    wanted = {NO_DAY, *days(Window(window.start - BASELINE, window.end), now)}
-    chosen = {unit: paths for unit, paths in units.items() if unit.day in wanted}
-    with ThreadPoolExecutor(workers) as pool:
-        inside = set(days(window, now))
-        list(
-            pool.map(
-                lambda unit: _unit(lake, unit, chosen[unit], NEEDED if unit.day in inside else CUBE_ONLY),
-                chosen,
-            )
-        )
-        list(pool.map(lambda day: build_cube(lake, day), sorted({unit.day for unit in chosen})))
+        if (day or NO_DAY) in wanted:
+            by_day[day or NO_DAY][Unit(kind, day or NO_DAY)].append(path)
+    batch: list[tuple[Unit, list[Path]]] = []
+    size = 0
+    for day in sorted(by_day):
+        batch += sorted(by_day[day].items())
+        size += sum(path.stat().st_size for paths in by_day[day].values() for path in paths)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _unit(lake: Lake, unit: Unit, paths: Sequence[Path], keep: Sequence[str]) -> None:
-    with lake.engine.connect() as db:
-        write_unit(
-            db, lake, unit, parse(paths), "direct", len(paths), Store("COMPRESSION lz4", keep, ordered=False)
-        )
+def _read(batch: Sequence[tuple[Unit, list[Path]]] | None, inside: frozenset[str]) -> list[_Piece] | None:
+    if batch is None:
+        return None
+    pieces = []
+    for unit, paths in batch:
+        columns = NEEDED if unit.day in inside else CUBE_ONLY
+        tables: dict[tuple[str, ...], list[pa.Table]] = {}
+        for parsed in parse(paths, columns=columns, telling=TELLING):
+            for table in parsed.tables:
+                tables.setdefault(tuple(table.column_names), []).append(table)
+        found = [pa.concat_tables(held) for held in tables.values()]
+        if found:
+            table = found[0] if len(found) == 1 else _each_once(paths, columns)
+            pieces.append(_Piece(unit, paths, columns, table))
+    return pieces
 
 
-def _people(
-    records: Path, lake: Lake, sources: Sequence[Source], masks: Mapping[str, Mapping[str, int]]
+def _each_once(paths: Sequence[Path], columns: Sequence[str]) -> pa.Table:
+    """The careful way for a unit whose files overlap or differ: all columns are compared."""
+    with TemporaryDirectory() as scratch, duckdb.connect() as db:
+        rows, there = distinct_rows(db, parse(paths), Path(scratch))
+        kept = [column for column in there if column in columns or TELLING not in there]
+        return db.sql(f"SELECT {', '.join(map(name, kept))} FROM ({rows})").to_arrow_table()  # noqa: S608
+
+
+# --- counting ----------------------------------------------------------------------------------------------
+
+
+def _tables(db: duckdb.DuckDBPyConnection, window: Window, now: datetime) -> None:
+    nothing = f"(SELECT NULL::TIMESTAMP AS {name(AT)} LIMIT 0)"
+    db.execute(f"CREATE TEMP TABLE events AS {narrow_sql('', (), nothing, window, now, None)}")
+    sums = ", ".join(f"{measure} BIGINT" for measure in MEASURES)
+    db.execute(
+        "CREATE TEMP TABLE cube (hour TIMESTAMP, principal VARCHAR, ip VARCHAR, agent VARCHAR, "
+        f"entity VARCHAR, {sums})"
+    )
+    db.execute("CREATE TEMP TABLE sessions_seen (session VARCHAR, mine BOOLEAN)")
+
+
+def _take(
+    db: duckdb.DuckDBPyConnection,
+    pieces: Sequence[_Piece],
+    inside: frozenset[str],
+    window: Window,
+    now: datetime,
+    own: Own | None,
 ) -> None:
-    files = {}
+    """Add what these units hold to the tables."""
+    relations: list[tuple[str, tuple[str, ...], str]] = []
+    alike: dict[tuple[str, tuple[str, ...], bool], list[_Piece]] = defaultdict(list)
+    for piece in pieces:
+        alike[piece.unit.type, tuple(piece.table.column_names), piece.unit.day in inside].append(piece)
+    for number, ((kind, columns, matters), same) in enumerate(alike.items()):
+        raw = f"raw_{number}"
+        _register_once(db, raw, columns, same)
+        dated = f"(SELECT *, {instant_sql(columns)} AS {name(AT)} FROM {raw})"  # noqa: S608
+        relations.append((kind, columns, dated))
+        if matters:
+            db.execute(f"INSERT INTO events {narrow_sql(kind, columns, dated, window, now, own)}")
+            if own and kind not in QUERY_LOGS:
+                db.execute(f"INSERT INTO sessions_seen {sessions_sql(columns, dated, window, now, own)}")
+    db.execute(f"INSERT INTO cube {_sums_sql(relations)}")
+    for number in range(len(alike)):
+        db.unregister(f"raw_{number}")
+
+
+def _register_once(
+    db: duckdb.DuckDBPyConnection, raw: str, columns: Sequence[str], pieces: Sequence[_Piece]
+) -> None:
+    """Make the pieces' rows known to the engine, each row once.
+
+    Rows that are the same event agree in these columns; only units where two rows do are read again and
+    compared in all columns.
+    """
+    db.register(raw, pa.concat_tables([_with_day(piece) for piece in pieces]))
+    listed = ", ".join(map(name, [c for c in columns if TELLING not in columns or c not in _SAME]))
+    repeating = f"count(*) <> count(DISTINCT hash({listed}))"
+    whole = f"SELECT count(*) <> count(DISTINCT hash({listed}, {name(_DAY)})) FROM {raw}"  # noqa: S608
+    if not db.execute(whole).fetchall()[0][0]:
+        return
+    found = db.execute(f"SELECT {name(_DAY)} FROM {raw} GROUP BY {name(_DAY)} HAVING {repeating}")  # noqa: S608
+    again = {row[0] for row in found.fetchall()}
+    db.unregister(raw)
+    once = [
+        replace(piece, table=_each_once(piece.paths, piece.columns).select(list(columns)))
+        if piece.unit.day in again
+        else piece
+        for piece in pieces
+    ]
+    db.register(raw, pa.concat_tables([_with_day(piece) for piece in once]))
+
+
+def _with_day(piece: _Piece) -> pa.Table:
+    places = pa.array(np.zeros(piece.table.num_rows, dtype=np.int8))
+    return piece.table.append_column(_DAY, pa.DictionaryArray.from_arrays(places, pa.array([piece.unit.day])))
+
+
+def _sums_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
+    """The hourly sums as in `cube.cube_sql`, of several days: a session may have another holder each day."""
+    named: list[str] = []
+    nameless: list[str] = []
+    for kind, columns, relation in relations:
+        values = {
+            "hour": f"date_trunc('hour', {name(AT)})",
+            "day": name(_DAY),
+            "session": column_sql("session", columns),
+            "principal": f"left({column_sql('user', columns)}, 15)",
+            "ip": column_sql("ip", columns),
+            "agent": column_sql("agent", columns),
+            "entity": column_sql("entity", columns),
+            "rows": number_sql("rows", columns),
+            "bytes": number_sql("bytes", columns),
+        }
+        chosen = ", ".join(f"{sql} AS {key}" for key, sql in values.items())
+        (nameless if kind in QUERY_LOGS else named).append(f"SELECT {chosen} FROM {relation}")  # noqa: S608
+    keys = "hour, principal, ip, agent, entity"
+    sums = "sum(events)::BIGINT, sum(rows)::BIGINT, sum(bytes)::BIGINT, sum(queries)::BIGINT"
+    counted = f"SELECT {keys}, 1 AS events, rows, bytes, 0 AS queries FROM"
+    if not nameless:
+        return f"SELECT {keys}, {sums} FROM ({counted} ({_all(named)})) GROUP BY ALL"  # noqa: S608
+    holders = (
+        "SELECT day, session, min(principal) AS principal, min(ip) AS ip, min(agent) AS agent FROM named "
+        "WHERE session <> '' AND principal <> '' GROUP BY ALL"
+    )
+    asked = (
+        "SELECT n.hour, coalesce(h.principal, '') AS principal, coalesce(h.ip, '') AS ip, "  # noqa: S608
+        "coalesce(h.agent, '') AS agent, n.entity, 1 AS events, n.rows, n.bytes, 1 AS queries "
+        f"FROM ({_all(nameless)}) n LEFT JOIN holders h USING (day, session)"
+    )
+    return (
+        f"WITH named AS MATERIALIZED ({_all(named)}), holders AS ({holders}) "  # noqa: S608
+        f"SELECT {keys}, {sums} FROM ({counted} named UNION ALL {asked}) GROUP BY ALL"
+    )
+
+
+def _all(parts: Sequence[str]) -> str:
+    empty = (
+        "SELECT NULL::TIMESTAMP AS hour, '' AS day, '' AS session, '' AS principal, '' AS ip, '' AS agent, "
+        "'' AS entity, 0::BIGINT AS rows, 0::BIGINT AS bytes LIMIT 0"
+    )
+    return " UNION ALL ".join(parts) or empty
+
+
+# --- people ------------------------------------------------------------------------------------------------
+
+
+def _population(
+    records: Path, lake: Lake, sources: Sequence[Source], masks: Mapping[str, Mapping[str, int]]
+) -> Population:
+    """What of the records tells who they are about, in one compact file for each object."""
+    files: dict[str, Path] = {}
     found = by_object(records)
     there = [source for source in sources if source.object in found]
     for source in there:
         columns = sorted({*source.fields, *masks.get(source.object, {})})
         target = lake.path / "records" / f"{source.object}.parquet"
-        files[source.object] = convert(lake, found[source.object], target, columns, level="lz4")
-    build_people(lake, Population(files, there, masks), "direct", joins=False)
+        convert(lake, found[source.object], target, columns, level="lz4")
+        if target.exists():
+            files[source.object] = target
+    return Population(files, [source for source in there if source.object in files], masks)

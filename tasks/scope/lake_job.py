@@ -12,14 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from tasks.incident import Window
+from tasks.scope.addresses import is_public
 from tasks.scope.attribution import NO_KEYS, Marks, Own
-from tasks.scope.attribution import _public as public_address
 from tasks.scope.cube import column_sql, number_sql
 from tasks.scope.engine import files, name, text
 from tasks.scope.ingest import Mapper
@@ -106,23 +107,42 @@ def find(
     """
     known = Known(marks, ours=own_sessions(lake, window, now, own))
     chosen = window_days(lake, window, now)
-    if mapper is None:
-        chosen = [Day("all", tuple(unit for day in chosen for unit in day.units))] if chosen else []
+    with lake.engine.connect() as db:
+        if mapper is None:
+            day = Day("all", tuple(unit for day in chosen for unit in day.units))
+            _load(db, day_sql(lake, day, window, now, own))
+            one = search_day(db, known)
+            known, sums, records = one.known, one.sums, one.records
+        else:
+            known, sums, records = _apart(_Search(lake, window, now, own, known), chosen, mapper)
+        sums, records = together(sums, records)
+        who = look_up(db, f"read_parquet({text(records_file(lake))})", records)
+        usual = _features(db, lake, window, now)
+        return Found(known, sums, who, usual, tabulate(db, who, kinds))
+
+
+def _apart(
+    search: _Search, chosen: Sequence[Day], mapper: Mapper
+) -> tuple[Known, pd.DataFrame, pd.DataFrame]:
+    """Each day by itself, and again with what the others found, until no day finds more."""
+    known = search.known
     while True:
-        answers: list[DayFound] = list((mapper or map)(_Search(lake, window, now, own, known), chosen))
+        answers: list[DayFound] = list(mapper(replace(search, known=known), chosen))
         grown = known.union(answer.known for answer in answers)
         if grown == known or len(chosen) == 1:  # a day alone has spread its marks to the end already
             break
         known = grown
-    known = grown
     sums = _concat([answer.sums for answer in answers], _SUMS)
-    records = _concat([answer.records for answer in answers], _RECORDS)
+    return grown, sums, _concat([answer.records for answer in answers], _RECORDS)
+
+
+def together(sums: pd.DataFrame, records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One line for each type, principal and certainty, and for each record."""
     if len(sums):
         sums = sums.groupby(["type", "principal", "certain"], as_index=False, sort=True).sum()
     if len(records):
         records = records.groupby("id", as_index=False, sort=True)[["certain"]].max()
-    who = look_up(lake, records)
-    return Found(known, sums, who, features(lake, window, now), tabulate(lake, who, kinds))
+    return sums, records
 
 
 _SUMS = {
@@ -166,9 +186,15 @@ class _Search:
 
 
 def day_sql(lake: Lake, day: Day, window: Window, now: datetime, own: Own | None) -> str:
+    """Units of one type with the same columns are read as one."""
+    alike: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+    for unit, columns in day.units:
+        alike.setdefault((unit.type, columns), []).append(lake.events_file(unit))
+    if not alike:
+        return narrow_sql("", (), f"(SELECT NULL::TIMESTAMP AS {name(AT)} LIMIT 0)", window, now, None)
     return " UNION ALL ".join(
-        narrow_sql(unit.type, columns, f"read_parquet({text(lake.events_file(unit))})", window, now, own)
-        for unit, columns in day.units
+        narrow_sql(kind, columns, f"read_parquet({files(paths)})", window, now, own)
+        for (kind, columns), paths in alike.items()
     )
 
 
@@ -208,13 +234,10 @@ def _load(db: duckdb.DuckDBPyConnection, sql: str) -> None:
 def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
     """Spread the marks over table `events` to the end, then count what is the suspects'."""
     put_marks(db, known)
-    while True:
-        grown = known.union([_day_known(db)])
-        if replace(grown, marks=replace(grown.marks, machines=known.marks.machines)) == known:
-            break
-        known = grown
-        put_growing(db, known)
-    put_growing(db, grown)
+    while _spread_once(db):
+        pass
+    grown = known.union([_found_marks(db)])
+    _put_machines(db, grown)
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {CERTAIN} AS certain FROM events "  # noqa: S608
         f"WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS}"
@@ -256,16 +279,17 @@ def put_marks(db: duckdb.DuckDBPyConnection, known: Known) -> None:
     }
     for table, held in fixed.items():
         _put(db, table, v=sorted(held))
-    put_growing(db, known)
+    for table, found in (
+        ("sessions", marks.sessions),
+        ("logins", marks.logins),
+        ("requests", known.requests),
+    ):
+        _put(db, table, v=list(found))
+    _put_machines(db, known)
 
 
-def put_growing(db: duckdb.DuckDBPyConnection, known: Known) -> None:
-    """The marks that are found on the way."""
-    marks = known.marks
-    _put(db, "sessions", v=list(marks.sessions))
-    _put(db, "logins", v=list(marks.logins))
-    _put(db, "requests", v=list(known.requests))
-    machines = list(marks.machines)
+def _put_machines(db: duckdb.DuckDBPyConnection, known: Known) -> None:
+    machines = list(known.marks.machines)
     _put(db, "machines", ip=[ip for ip, _ in machines], agent=[agent for _, agent in machines])
 
 
@@ -276,37 +300,53 @@ def _put(db: duckdb.DuckDBPyConnection, table: str, **columns: list[str]) -> Non
     db.unregister("marks_table")
 
 
-def _day_known(db: duckdb.DuckDBPyConnection) -> Known:
+def _spread_once(db: duckdb.DuckDBPyConnection) -> bool:
+    """Add sessions, logins and requests of the events that are surely the suspects'; whether any was new."""
     db.execute(
         "CREATE OR REPLACE TEMP TABLE sure AS SELECT request, session, login, ip, agent "  # noqa: S608
-        "FROM events "
-        f"WHERE {CERTAIN} AND {_NOT_OURS}"
+        f"FROM events WHERE {CERTAIN} AND {_NOT_OURS}"
     )
-    keys = {
-        column: frozenset(row[0] for row in db.execute(f"SELECT DISTINCT {column} FROM sure").fetchall())  # noqa: S608
-        - NO_KEYS
-        for column in ("request", "session", "login")
-    }
+    no_keys = ", ".join(text(key) for key in sorted(NO_KEYS))
+    added = 0
+    for column in ("request", "session", "login"):
+        added += db.execute(
+            f"INSERT INTO mark_{column}s SELECT DISTINCT {column} FROM sure ANTI JOIN mark_{column}s "  # noqa: S608
+            f"ON {column} = v WHERE {column} NOT IN ({no_keys})"
+        ).fetchall()[0][0]
+    return added > 0
+
+
+def _found_marks(db: duckdb.DuckDBPyConnection) -> Known:
+    keys = [
+        frozenset(db.execute(f"SELECT v FROM mark_{table}").fetchnumpy()["v"].tolist())  # noqa: S608
+        for table in ("requests", "sessions", "logins")
+    ]
     pairs = db.execute("SELECT DISTINCT ip, agent FROM sure").fetchall()
-    machines = frozenset((ip, agent) for ip, agent in pairs if agent.strip() and public_address(ip))
-    marks = Marks(sessions=keys["session"], logins=keys["login"], machines=machines)
-    return Known(marks, keys["request"])
+    machines = frozenset((ip, agent) for ip, agent in pairs if agent.strip() and is_public(ip))
+    return Known(Marks(sessions=keys[1], logins=keys[2], machines=machines), keys[0])
+
+
+def sessions_sql(columns: Sequence[str], relation: str, window: Window, now: datetime, own: Own) -> str:
+    """SQL for each session in the window and whether a call is this product's own: session, mine."""
+    narrow = {
+        "request": column_sql("request_id", columns),
+        "principal": f"left(trim({column_sql('user', columns)}), 15)",
+    }
+    return (
+        f"SELECT {column_sql('session', columns)} AS session, {_own(narrow, own)} AS mine "  # noqa: S608
+        f"FROM {relation} WHERE {within(window, now)}"
+    )
 
 
 def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> frozenset[str]:
     """Sessions that hold nothing but this product's own calls: the query log's lines of these are ours."""
     if own is None:
         return _EMPTY
-    parts = []
-    for unit, columns in ((u, i.columns) for u, i in lake.inside(window, now) if u.type != _NAMELESS):
-        narrow = {
-            "request": column_sql("request_id", columns),
-            "principal": f"left(trim({column_sql('user', columns)}), 15)",
-        }
-        parts.append(
-            f"SELECT {column_sql('session', columns)} AS session, {_own(narrow, own)} AS mine "  # noqa: S608
-            f"FROM read_parquet({text(lake.events_file(unit))}) WHERE {within(window, now)}"
-        )
+    parts = [
+        sessions_sql(info.columns, f"read_parquet({text(lake.events_file(unit))})", window, now, own)
+        for unit, info in lake.inside(window, now)
+        if unit.type != _NAMELESS
+    ]
     if not parts:
         return _EMPTY
     with lake.engine.connect() as db:
@@ -357,32 +397,27 @@ def _whole(
 # --- who and how usual ------------------------------------------------------------------------------------
 
 
-def look_up(lake: Lake, records: pd.DataFrame) -> pd.DataFrame:
-    """The records with what the map knows of them."""
-    with lake.engine.connect() as db:
-        db.register("affected", records)
-        return db.execute(
-            "SELECT a.id, a.certain, coalesce(m.object, '') AS object, coalesce(m.person, "  # noqa: S608
-            "-1)::INTEGER AS person, "
-            "coalesce(m.residence, '') AS residence, coalesce(m.kinds, 0)::BIGINT AS kinds FROM affected a "
-            f"LEFT JOIN (SELECT * FROM read_parquet({text(records_file(lake))}) SEMI JOIN affected USING "
-            "(id)) m "
-            "USING (id) ORDER BY a.id"
-        ).df()
+def look_up(db: duckdb.DuckDBPyConnection, people: str, records: pd.DataFrame) -> pd.DataFrame:
+    """The records with what the map `people` (SQL to select from) knows of them."""
+    db.register("affected", records)
+    return db.execute(
+        "SELECT a.id, a.certain, coalesce(m.object, '') AS object, coalesce(m.person, "  # noqa: S608
+        "-1)::INTEGER AS person, coalesce(m.residence, '') AS residence, "
+        "coalesce(m.kinds, 0)::BIGINT AS kinds FROM affected a "
+        f"LEFT JOIN (SELECT * FROM {people} SEMI JOIN affected USING (id)) m USING (id) ORDER BY a.id"
+    ).df()
 
 
-def tabulate(lake: Lake, who: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+def tabulate(db: duckdb.DuckDBPyConnection, who: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
     """Records and people by residence and kind of data, each with lower and upper bound."""
     bits = pd.DataFrame({"kind": list(kinds), "bit": [1 << n for n in range(len(kinds))]})
-    bits = bits.astype({"kind": "str", "bit": "int64"})
-    with lake.engine.connect() as db:
-        db.register("who", who)
-        db.register("bits", bits)
-        return db.execute(
-            "SELECT residence, kind, count(*) FILTER (certain) AS records_lower, count(*) AS records_upper, "
-            "count(DISTINCT person) FILTER (certain) AS people_lower, count(DISTINCT person) AS people_upper "
-            "FROM who JOIN bits ON (who.kinds & bits.bit) <> 0 WHERE person >= 0 GROUP BY ALL ORDER BY ALL"
-        ).df()
+    db.register("who", who)
+    db.register("bits", bits.astype({"kind": "str", "bit": "int64"}))
+    return db.execute(
+        "SELECT residence, kind, count(*) FILTER (certain) AS records_lower, count(*) AS records_upper, "
+        "count(DISTINCT person) FILTER (certain) AS people_lower, count(DISTINCT person) AS people_upper "
+        "FROM who JOIN bits ON (who.kinds & bits.bit) <> 0 WHERE person >= 0 GROUP BY ALL ORDER BY ALL"
+    ).df()
 
 
 def features(lake: Lake, window: Window, now: datetime, baseline: timedelta = BASELINE) -> pd.DataFrame:
@@ -391,13 +426,19 @@ def features(lake: Lake, window: Window, now: datetime, baseline: timedelta = BA
     Columns: principal, events, rows, bytes, queries, hours (with any event), peak_rows (most rows in one
     hour), base_peak_rows, new_ips, new_agents, new_entities.
     """
+    with lake.engine.connect() as db:
+        return _features(db, lake, window, now, baseline)
+
+
+def _features(
+    db: duckdb.DuckDBPyConnection, lake: Lake, window: Window, now: datetime, baseline: timedelta = BASELINE
+) -> pd.DataFrame:
     before = Window(window.start - baseline, window.start)
     there = [lake.cube_file(day) for day in dict.fromkeys([*days(before, now), *days(window, now)])]
     there = [path for path in there if path.exists()]
     if not there:
         return pd.DataFrame({column: pd.Series(dtype="int64") for column in _FEATURES})
-    with lake.engine.connect() as db:
-        return db.execute(features_sql(f"read_parquet({files(there)})", window, now)).df()
+    return db.execute(features_sql(f"read_parquet({files(there)})", window, now)).df()
 
 
 _FEATURES = (

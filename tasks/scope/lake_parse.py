@@ -2,7 +2,7 @@
 
 Thousands of small files are slow to parse one by one, so a unit is the piece of work. What the fast parser
 cannot be trusted with (compressed, other encodings, a file cut off inside a quoted value) goes through
-`logs.read_log`, which names what is wrong and reads the rest.
+`logs.read_table`, which names what is wrong and reads the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from tasks.scope.logs import read_log
+from tasks.scope.logs import column_name, read_table
 
 CHUNK = 64 * 1024 * 1024  # bytes joined for one parse: bounds memory whatever the size of a unit
 BLOCK = 4 * 1024 * 1024  # what one thread parses; a quoted line break may fall on its edge
@@ -75,19 +75,25 @@ def _first_row(path: Path) -> dict[str, str]:
 
 
 def parse(
-    files: Sequence[Path], *, columns: Sequence[str] = (), chunk: int = CHUNK, upper: bool = True
+    files: Sequence[Path],
+    *,
+    columns: Sequence[str] = (),
+    telling: str = "",
+    chunk: int = CHUNK,
+    named: Callable[[str], str] = column_name,
 ) -> Iterator[Parsed]:
-    """Parse files in pieces of about `chunk` bytes; `columns` limits what is kept.
+    """Parse files in pieces of about `chunk` bytes; `columns` limits what is kept, except where a file has
+    no column `telling`.
 
-    Column names come in upper case (`upper`), values as text, empty where the file has nothing.
+    `named` turns a header's names into those of the table; values are text, empty where the file has nothing.
     """
     waiting: dict[tuple[str, ...], list[bytes]] = {}
     sizes: dict[tuple[str, ...], int] = {}
     for path in files:
         data = _plain(path.read_bytes())
-        header, body = _split(data, upper) if data is not None else ((), b"")
+        header, body = _split(data, named) if data is not None else ((), b"")
         if not header:
-            yield _slowly(path, columns)
+            yield _slowly(path, columns, telling, named)
             continue
         if not body:
             continue
@@ -95,9 +101,13 @@ def parse(
         sizes[header] = sizes.get(header, 0) + len(body)
         if sizes[header] >= chunk:
             sizes[header] = 0
-            yield _fast(header, waiting.pop(header), columns)
+            yield _fast(header, waiting.pop(header), _wanted(header, columns, telling))
     for header, bodies in waiting.items():
-        yield _fast(header, bodies, columns)
+        yield _fast(header, bodies, _wanted(header, columns, telling))
+
+
+def _wanted(header: Sequence[str], columns: Sequence[str], telling: str) -> Sequence[str]:
+    return columns if not telling or telling in header else ()
 
 
 def _plain(data: bytes) -> bytes | None:
@@ -113,14 +123,14 @@ def _plain(data: bytes) -> bytes | None:
     return None if data.count(b'"') % 2 else data.removeprefix(_BOM)
 
 
-def _split(data: bytes, upper: bool) -> tuple[tuple[str, ...], bytes]:
+def _split(data: bytes, named: Callable[[str], str]) -> tuple[tuple[str, ...], bytes]:
     """Column names and the rest; no names where they are not plain or not unique."""
     line, _, body = data.partition(b"\n")
     try:
         names = next(csv.reader([line.decode("utf-8").rstrip("\r")]), [])
     except (UnicodeDecodeError, csv.Error):
         return (), b""
-    header = tuple(column.strip().upper() if upper else column.strip() for column in names)
+    header = tuple(named(column) for column in names)
     different = len({column.upper() for column in header}) == len(header)
     whole = line.count(b'"') % 2 == 0 and all(header) and different
     return (header, body) if whole and header else ((), b"")
@@ -171,12 +181,14 @@ def _read(
     )
 
 
-def _slowly(path: Path, columns: Sequence[str]) -> Parsed:
-    log = read_log(path)
-    found = Parsed(problems=[problem.removeprefix(f"{path.name}: ") for problem in log.problems], parses=1)
-    found.problems = [f"{path.name}: {problem}" for problem in found.problems]
-    if len(log.events):
-        kept = [name for name in log.events.columns if not columns or name in columns]
-        table = pa.Table.from_pandas(log.events[kept], preserve_index=False)
-        found.tables.append(table.cast(pa.schema([(name, pa.string()) for name in kept])))
+def _slowly(path: Path, columns: Sequence[str], telling: str, named: Callable[[str], str]) -> Parsed:
+    rows, problems = read_table(path)
+    found = Parsed(problems=[f"{path.name}: {problem}" for problem in problems], parses=1)
+    if len(rows):
+        rows = rows.set_axis([named(column) for column in rows.columns], axis="columns")
+        rows = rows.loc[:, ~rows.columns.str.upper().duplicated()]
+        wanted = _wanted(list(rows.columns), columns, telling)
+        kept = [column for column in rows.columns if not wanted or column in wanted]
+        table = pa.Table.from_pandas(rows[kept], preserve_index=False)
+        found.tables.append(table.cast(pa.schema([(column, pa.string()) for column in kept])))
     return found

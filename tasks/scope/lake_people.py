@@ -34,6 +34,8 @@ LOOKUP = len(RULES)  # from here on the rules are the population's lookups, one 
 NODE = "_node"
 NOBODY = -1
 _SPACE = " || ".join(f"chr({code})" for code in (32, 9, 10, 11, 12, 13, 28, 29, 30, 31))  # as str.strip
+# Trimming a set of characters is slow, and hardly any text needs it.
+_STRIP = f"CASE WHEN left(t, 1) > ' ' AND right(t, 1) > ' ' THEN t ELSE trim(t, {_SPACE}) END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,38 @@ def build_people(
     Over affected records alone two of a person's records may be linked only by one that was not affected.
     """
     with lake.engine.connect() as db:
-        db.execute(f"CREATE TEMP MACRO strip(t) AS trim(t, {_SPACE})")
-        _nodes(db, population)
-        _claims(db, population)
-        crowds = _drop_shared_phones(db, population) + _drop_crowds(db, population, crowd)
-        _phone_places(db)
-        records, people = _components(db)
+        records, people, crowds = _resolve(db, population, crowd)
         _residences(db, population)
         if joins:
             _write_joins(db, lake, population)
         _write(db, lake, population, made_from)
     return PeopleMap(records, people, crowds)
+
+
+def people_of(
+    db: duckdb.DuckDBPyConnection, population: Population, affected: pd.DataFrame, *, crowd: int = CROWD
+) -> str:
+    """SQL for what the map would hold of the records in `affected` (column id) and of all records of the
+    same people. Everybody is resolved; only who is concerned is placed and told."""
+    _resolve(db, population, crowd)
+    db.register("affected_ids", affected[["id"]])
+    db.execute(
+        "CREATE TEMP TABLE concerned AS SELECT DISTINCT person FROM persons JOIN nodes USING (node) "
+        "WHERE person >= 0 AND left(nodes.id, 15) IN (SELECT id FROM affected_ids)"
+    )
+    db.execute("DELETE FROM persons WHERE person >= 0 AND person NOT IN (SELECT person FROM concerned)")
+    _residences(db, population)
+    return f"({_map_sql(population)})"
+
+
+def _resolve(db: duckdb.DuckDBPyConnection, population: Population, crowd: int) -> tuple[int, int, int]:
+    """Tables `nodes`, `edges`, `persons` and `phone_places`; how many records, people and crowds."""
+    db.execute(f"CREATE OR REPLACE TEMP MACRO strip(t) AS {_STRIP}")
+    _nodes(db, population)
+    _claims(db, population)
+    crowds = _drop_shared_phones(db, population) + _drop_crowds(db, population, crowd)
+    _phone_places(db)
+    return (*_components(db), crowds)
 
 
 def people_made_from(lake: Lake) -> str | None:
@@ -406,31 +429,42 @@ def _residences(db: duckdb.DuckDBPyConnection, population: Population) -> None:
     order = "CASE object " + "".join(
         f"WHEN {n} THEN {s.residence_order} " for n, s in enumerate(population.sources)
     )
+    # One number says what comes first; ids are compared only where two records are equally good.
     db.execute(
-        "CREATE TEMP TABLE homes AS SELECT person, arg_min(code, ROW(rank, place, age, id)) "  # noqa: S608
-        "AS residence FROM ("
-        "SELECT p.person, n.id, "
+        "CREATE TEMP TABLE reads AS SELECT p.person, n.id, "  # noqa: S608
         "CASE WHEN region = 'US' AND state <> '' THEN 'US-' || state WHEN region <> '' THEN region "
         "ELSE f.home END AS code, "
-        "CASE WHEN region = 'US' AND state = '' THEN 2 WHEN region <> '' THEN 1 ELSE 3 END AS rank, "
-        f"{order} END AS place, CASE WHEN changed IS NULL THEN 9223372036854775807 ELSE -changed END AS age "
+        "CASE WHEN region = 'US' AND state = '' THEN 2 WHEN region <> '' THEN 1 ELSE 3 END * 16 "
+        f"+ {order} END AS rank, coalesce(-changed, {2**62}) AS age "
         "FROM nodes n JOIN persons p USING (node) LEFT JOIN phone_places f USING (node) "
         f"WHERE p.person >= 0 AND object IN ({', '.join(map(str, places)) or 'NULL'}) "
-        "AND (region <> '' OR coalesce(f.home, '') <> '')) GROUP BY person"
+        "AND (region <> '' OR coalesce(f.home, '') <> '')"
+    )
+    db.execute(
+        "CREATE TEMP TABLE homes AS SELECT person, any_value(code) AS residence FROM reads GROUP BY person "
+        "HAVING count(*) = 1 UNION ALL SELECT person, arg_min(code, ROW(rank, age, id)) FROM reads "
+        "SEMI JOIN (SELECT person FROM reads GROUP BY person HAVING count(*) > 1) USING (person) "
+        "GROUP BY person"
+    )
+
+
+def _map_sql(population: Population) -> str:
+    objects = "CASE object " + "".join(
+        f"WHEN {n} THEN {text(s.object)} " for n, s in enumerate(population.sources)
+    )
+    return (
+        f"SELECT left(n.id, 15) AS id, {objects} END AS object, p.person, "  # noqa: S608
+        f"CASE WHEN p.person < 0 THEN '' ELSE coalesce(h.residence, '{UNKNOWN}') END AS residence, n.kinds "
+        "FROM nodes n JOIN persons p USING (node) LEFT JOIN homes h ON h.person = p.person"
     )
 
 
 def _write(db: duckdb.DuckDBPyConnection, lake: Lake, population: Population, made_from: str) -> None:
     target = records_file(lake)
     partial = part_of(target)
-    objects = "CASE object " + "".join(
-        f"WHEN {n} THEN {text(s.object)} " for n, s in enumerate(population.sources)
-    )
     meta = meta_sql({"format": FORMAT, "fingerprint": made_from})
     db.execute(
-        f"COPY (SELECT left(n.id, 15) AS id, {objects} END AS object, p.person, "  # noqa: S608
-        f"CASE WHEN p.person < 0 THEN '' ELSE coalesce(h.residence, '{UNKNOWN}') END AS residence, n.kinds "
-        "FROM nodes n JOIN persons p USING (node) LEFT JOIN homes h ON h.person = p.person) "
+        f"COPY ({_map_sql(population)}) "
         f"TO {text(partial)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, {meta})"
     )
     put_in_place(partial, target)

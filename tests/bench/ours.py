@@ -31,7 +31,7 @@ def prepare_events(folder: Path) -> Ingested:
 def prepare_people(folder: Path) -> None:
     """What happens every night."""
     lake = lake_of(folder)
-    files = ingest_records(folder / "records", lake)
+    files = ingest_records(folder / "records", lake).files
     build_people(lake, Population(files, SOURCES, MASKS), "bench")
 
 
