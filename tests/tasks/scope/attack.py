@@ -92,11 +92,15 @@ def start_twin(
 class Thief:
     """A stolen refresh token and nothing of the product's code."""
 
-    def __init__(self, twin: Twin, username: str | None = None, agent: str = "Fetcher/1.0") -> None:
+    def __init__(
+        self, twin: Twin, username: str | None = None, agent: str = "Fetcher/1.0", ip: str = ""
+    ) -> None:
         self.told = twin.told
         self.http = requests.Session()
         self.http.verify, self.http.trust_env = twin.told["ca"], False
         self.http.headers["User-Agent"] = agent
+        if ip:
+            self.http.headers["X-Lab-Client-IP"] = ip
         stolen = twin.told["stolen"]
         tokens = json.loads(Path(stolen["refresh_tokens_file"]).read_text(encoding="utf-8"))
         form = {
