@@ -82,6 +82,7 @@ def integrations(folder: IncidentFolder) -> list[dict[str, Any]]:
             "seconds_of_access": round(one.seconds_of_access, 2),
             "seconds_of_outage": round(one.seconds_of_outage, 2),
             "outage_over": one.outage_over,
+            "replace_again": sorted({reader for made in one.credentials for reader in made.exposed_to}),
         }
         for one in folder.read(replacements_file(folder), list[Replaced]) or []
     ]

@@ -41,6 +41,7 @@ class Credential:
     places: tuple[str, ...] = ()  # that hold the new one
     new_works: bool = False  # it was read back from every place and used
     old_refused: bool = False  # the old one was tried, or reads as switched off
+    exposed_to: tuple[str, ...] = ()  # leaked accesses, still open, that could read it: replace it once more
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,19 @@ from tasks.remediate.job import RECHECKED, RETIRE, WRITE, Clock, Credential, Job
 from tasks.remediate.login_key import KIND as LOGIN_KEY
 from tasks.remediate.login_key import login_keys, replace_login_key
 from tasks.remediate.places import is_place, place
+from tasks.remediate.readers import (
+    LONGEST_S,
+    Readers,
+    exposed,
+    readers_of,
+    say_exposed,
+    wait_for_readers,
+)
 
 DONE = (Outcome.REPLACED, Outcome.KEPT)
+ISSUED = frozenset(
+    {"aws-user", "vault-approle"}
+)  # principals whose new credential is issued and written here
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,8 @@ class Replaced:
     @property
     def done(self) -> bool:
         """Whether nothing is left to a person or to another run."""
-        return all(one.outcome in DONE for one in self.credentials) and bool(self.outage_over)
+        safe = all(one.outcome in DONE and not one.exposed_to for one in self.credentials)
+        return safe and bool(self.outage_over)
 
 
 def replacements_file(folder: IncidentFolder) -> Path:
@@ -65,13 +77,19 @@ def replace_all(
     ledger: Ledger,
     *,
     now: Clock = utc_now,
+    wait_s: float = LONGEST_S,
 ) -> list[Replaced]:
     """Replace what was cut of every integration in the plan; stored in the incident's folder.
 
-    Never raises for one system or integration: the credential is FAILED, with the reason, and the next run
-    goes on from there.
+    Waits up to `wait_s` seconds until no leaked access could read what is written (see readers.py). Never
+    raises for one system or integration: the credential is FAILED, with the reason, and the next run goes on
+    from there.
     """
     contained = folder.read(folder.containment, list[Containment]) or []
+    written = [
+        text for one in systems.plan.integrations if accesses_of(one, contained) for text in one.secret_at
+    ]
+    contained = wait_for_readers(incident, folder, ledger, written, longest_s=wait_s)
     earlier = {one.integration: one for one in folder.read(replacements_file(folder), list[Replaced]) or []}
     for entry in ledger.open_attempts():
         if entry["phase"] == Phase.REMEDIATE and entry["action"] in (WRITE, RETIRE):
@@ -83,8 +101,9 @@ def replace_all(
             continue
         job = _job(incident, systems, ledger, integration)
         before = earlier.get(integration.name)
+        readers = readers_of(integration.secret_at, contained)
         credentials = tuple(
-            _as_first_seen(_guarded(kind, name, partial(make, job)), before)
+            _as_first_seen(_told(job, readers, kind, name, make), before)
             for kind, name, make in _needs(integration, hit)
         )
         found.append(_summed(incident, ledger, integration, hit, credentials, before, now))
@@ -178,6 +197,22 @@ def _guarded(kind: str, name: str, make: Callable[[], Credential]) -> Credential
         return Credential(kind, name, Outcome.FAILED, f"{error.problem} {error.fix}")
     except Exception as error:  # its text may carry a secret
         return Credential(kind, name, Outcome.FAILED, f"Unexpected {type(error).__name__}: please report it.")
+
+
+def _told(job: Job, readers: Readers, kind: str, name: str, make: Make) -> Credential:
+    """Replace one credential, unless who could read the new one may yet be shut out; say who could."""
+    if readers.waiting and kind in ISSUED:
+        text = (
+            f"{', '.join(readers.waiting)} could read the new secret and waits for an approval to be closed: "
+            "approve it, then run remediate again."
+        )
+        return Credential(kind, name, Outcome.WAITING, text)
+    made = _guarded(kind, name, partial(make, job))
+    if not made.places or made.outcome not in DONE:
+        return made
+    before = exposed(job.ledger).get(made.ref or name, [])
+    say_exposed(job.ledger, Phase.REMEDIATE, f"replacement/{name}", made.ref or name, readers.lasting)
+    return replace(made, exposed_to=readers.lasting or tuple(before))
 
 
 def _as_first_seen(credential: Credential, earlier: Replaced | None) -> Credential:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.plan import Integration, Plan
 from blocks.systems import Systems
 from tasks.incident import AccessStatus, Containment, Incident, IncidentFolder, Ledger, Phase
+from tasks.remediate.readers import exposed
 from tasks.remediate.replace import DONE, Replaced, replacements_file
 
 
@@ -19,7 +20,7 @@ from tasks.remediate.replace import DONE, Replaced, replacements_file
 class Step:
     """One thing a person must do. `about` is a reference to an access, an integration or a vendor."""
 
-    kind: str  # "manual", "failed", "refused", "approve", "replace" or "vendor"
+    kind: str  # "manual", "failed", "refused", "approve", "replace", "rotate again" or "vendor"
     about: str
     owner: str  # role in the plan
     instructions: str
@@ -33,7 +34,11 @@ def open_steps(incident: Incident, plan: Plan, folder: IncidentFolder, ledger: L
     """All steps left open, stored in the incident's folder; run it again at any time."""
     contained = folder.read(folder.containment, list[Containment]) or []
     replaced = {one.integration: one for one in folder.read(replacements_file(folder), list[Replaced]) or []}
-    steps = [*_unfinished(contained, plan), *_replacements(incident, contained, plan, replaced)]
+    steps = [
+        *_unfinished(contained, plan),
+        *_read_meanwhile(contained, plan, ledger),
+        *_replacements(incident, contained, plan, replaced),
+    ]
     folder.write(steps_file(folder), steps)
     ledger.note(Phase.REMEDIATE, "steps for people", incident.id, steps=len(steps))
     return steps
@@ -51,6 +56,22 @@ def _unfinished(contained: list[Containment], plan: Plan) -> Iterator[Step]:
         if one.status in kinds:
             owner = plan.systems[one.access.system].owner
             yield Step(kinds[one.status], one.access.key, owner, one.detail)
+
+
+def _read_meanwhile(contained: list[Containment], plan: Plan, ledger: Ledger) -> Iterator[Step]:
+    """Secrets that containment replaced while a leaked access could still read them."""
+    could = exposed(ledger)
+    for one in contained:
+        if readers := could.get(one.access.key):
+            owner = plan.systems[one.access.system].owner
+            yield Step("rotate again", one.access.key, owner, _again(one.access.principal, readers))
+
+
+def _again(what: str, readers: Sequence[str]) -> str:
+    return (
+        f"Replace {what} once more: {', '.join(readers)} was leaked, is not proven closed, and could read "
+        "the new secret when it was written. Close that first."
+    )
 
 
 def _replacements(
@@ -88,6 +109,9 @@ def _left(integration: Integration, done: Replaced) -> Iterator[Step]:
     for one in done.credentials:
         if one.outcome not in DONE:
             yield Step("replace", integration.name, integration.owner, one.detail)
+        elif one.exposed_to:
+            text = _again(f"{one.ref} of {one.principal}", one.exposed_to)
+            yield Step("rotate again", integration.name, integration.owner, text)
     for text in done.by_hand:
         what = f"Write the new credentials to {text} as well: it cannot be written from here."
         yield Step("replace", integration.name, integration.owner, what)

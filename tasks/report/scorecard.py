@@ -149,9 +149,12 @@ def _integrations(integrations: Sequence[Result]) -> Table:
             if over is None
             else "still out, see the steps for people"
         )
+        readers = one.get("replace_again") or ()
+        if readers:
+            state = f"REPLACE ONCE MORE: {', '.join(readers)} could read the new secret"
         _row(
             table,
-            _mark(over is not False),
+            _mark(over is not False and not readers),
             str(one["integration"]),
             f"{one['seconds_of_access']:.1f} s of access",
             f"{one['seconds_of_outage']:.1f} s of outage",

@@ -91,8 +91,8 @@ class Scene:
         self.folder.write(self.folder.containment, found)
         return found
 
-    def replace(self) -> Replaced:
-        (one,) = replace_all(self.incident, self.systems, self.folder, self.ledger)
+    def replace(self, wait_s: float = 1.0) -> Replaced:
+        (one,) = replace_all(self.incident, self.systems, self.folder, self.ledger, wait_s=wait_s)
         return one
 
     def kv(self) -> dict[str, Any]:
