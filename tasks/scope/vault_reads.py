@@ -14,7 +14,7 @@ from blocks.vault import VaultServer
 from blocks.vault_audit import Reader
 from tasks.incident import Coverage, Incident, SuspectKind
 from tasks.scope.stated import Source, absent, minute, present
-from tasks.scope.vault_trail import VaultTrail, vault_trail
+from tasks.scope.vault_leads import VaultLeads, vault_leads
 
 KINDS = frozenset({SuspectKind.VAULT_ACCESSOR, SuspectKind.VAULT_APPROLE, SuspectKind.VAULT_ENTITY})
 LOG = Source(
@@ -31,20 +31,20 @@ def vault_reads(incident: Incident, server: VaultServer, now: datetime) -> tuple
     if not any(suspect.kind in KINDS for suspect in incident.suspects):
         text = "No Vault token, AppRole or entity is suspected: its audit log was not needed."
         return (Coverage(LOG.name, True, None, None, 0, text),)
-    trail = vault_trail(incident, server)
-    if not trail.told:
+    leads = vault_leads(incident, server)
+    if not leads.told:
         return (absent(LOG, "cannot be read here (the Vault block names no file of it)"),)
-    return tuple(_told(trail, incident, now))
+    return tuple(_told(leads, incident, now))
 
 
-def _told(trail: VaultTrail, incident: Incident, now: datetime) -> Iterator[Coverage]:
-    said = [f"{len(trail.made)} tokens made from them live"] if trail.made else []
-    if trail.unread:
-        said.append(f"what is in {', '.join(sorted(trail.unread))} could not be searched for credentials")
-    times = [one.at for one in trail.read]
+def _told(leads: VaultLeads, incident: Incident, now: datetime) -> Iterator[Coverage]:
+    said = [f"{len(leads.made)} tokens made from them live"] if leads.made else []
+    if leads.unread:
+        said.append(f"what is in {', '.join(sorted(leads.unread))} could not be searched for credentials")
+    times = [one.at for one in leads.read]
     yield present(LOG, times, incident.window, now, said="; ".join(said))
     by_path: dict[str, list[Reader]] = {}
-    for one in trail.read:
+    for one in leads.read:
         by_path.setdefault(one.path, []).append(one)
     for path, reads in sorted(by_path.items()):
         yield _secret(path, reads)
