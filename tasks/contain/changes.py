@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tasks.contain.history import size_of
-from tasks.incident import Access
+from tasks.incident import Access, System
 
 
 class Verdict(StrEnum):
@@ -78,10 +78,24 @@ class ChangeSet:
         """The part that waits for an approval."""
         return ChangeSet(self.incident, tuple(one for one in self.changes if one.verdict is Verdict.ASK))
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Leaked accesses of Vault that would stay open: they can read whatever is written there anew."""
+        stays = (Verdict.REFUSE, Verdict.ASK)
+        return tuple(
+            change.access.key
+            for change in self.changes
+            if change.access.system is System.VAULT and change.verdict in stays
+        )
+
     def lines(self) -> list[str]:
         """The change set for a person, ending with its hash."""
         unseen = [f"unseen {reason}" for reason in self.unseen]
-        return [*(change.line() for change in self.changes), *unseen, f"change set {self.hash}"]
+        warned = [
+            f"WARNING {key} stays open: it can read every new secret that is written to Vault meanwhile"
+            for key in self.readers
+        ]
+        return [*(change.line() for change in self.changes), *unseen, *warned, f"change set {self.hash}"]
 
     def difference(self, other: ChangeSet) -> list[str]:
         """What `other` has more (+) and less (-) than this one."""

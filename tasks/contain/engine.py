@@ -73,13 +73,16 @@ def contain(
     on_progress: Progress | None = None,
     only: System | None = None,
     pace: Pace | None = None,
+    replacing: bool | None = None,
 ) -> list[Containment]:
     """Close every access of the suspects and prove it; what became of each, in order.
 
     Call it again with more suspects, a fuller jar, or after a crash: it does what is new and proves the
     rest. `approved` is the hash of the change set a person agreed to: while the world still matches it, its
     accesses are closed without asking and leases may be revoked by force. `agreed` names accesses
-    (`Access.key`) that were agreed to before, whatever else has changed since. In mode=plan nothing is
+    (`Access.key`) that were agreed to before, whatever else has changed since. `replacing` False leaves out
+    the kinds that write a new secret, True takes them alone: for whoever wants the leaked readers of that
+    place shut first. In mode=plan nothing is
     changed and the accesses come back as PLANNED. Never raises for a failed system: its accesses are FAILED.
     """
     if incident.mode is Mode.PLAN:
@@ -98,12 +101,15 @@ def contain(
         force=bool(agreed),
     )
     guards = Guards(world, agreed=agreed)
-    runs = [SystemRun(world, system, ledger, guards, pace, on_progress) for system in _systems(world, only)]
+    runs = [
+        SystemRun(world, system, ledger, guards, pace, on_progress, replacing)
+        for system in _systems(world, only)
+    ]
     with ThreadPoolExecutor(max(1, len(runs)), thread_name_prefix="contain") as pool:
         results = list(pool.map(_isolated, runs))
     found = {one.access.key: one for result in results for one in result}
     for run in runs:
-        if run.system is System.SALESFORCE:
+        if run.system is System.SALESFORCE and not replacing:
             found |= close_planted(run, ledger, guards, pace, on_progress)
     return list(found.values())
 

@@ -33,6 +33,7 @@ class AccessKind(ABC):
     reversible: ClassVar[bool] = True  # False: reopening needs a person (log in again, issue a new secret)
     manual: ClassVar[bool] = False  # True: no API can close it; `instructions` says what a person does
     credential: ClassVar[bool] = False  # True: what is closed is a secret that leaked; undo asks twice
+    replaces: ClassVar[bool] = False  # True: closing writes a new secret where the plan keeps the old one
     after: ClassVar[tuple[str, ...]] = ()  # kinds of the same system worth waiting a moment for
 
     def __init__(self, world: World) -> None:

@@ -23,10 +23,11 @@ def contain_system(
     ledger: Ledger,
     system: System,
     agreed: frozenset[str] = frozenset(),
+    replacing: bool | None = None,
 ) -> list[Containment]:
     """Close and prove every access of the suspects in one system. Failures come back as FAILED.
 
-    `agreed` names accesses (`Access.key`) that a person agreed to close.
+    `agreed` names accesses (`Access.key`) that a person agreed to close, `replacing` is the engine's.
     """
     log = get_run_logger()
 
@@ -40,6 +41,7 @@ def contain_system(
         jar=jar_of(incident.id),
         agreed=agreed,
         only=system,
+        replacing=replacing,
         on_progress=tell,
     )
 

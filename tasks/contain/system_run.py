@@ -31,12 +31,14 @@ class SystemRun:
         guards: Guards,
         pace: Pace,
         on_progress: Progress | None = None,
+        replacing: bool | None = None,
     ) -> None:
         self.world = world
         self.system = system
         self._pace = pace
         self._on_progress = on_progress
-        self._kinds = [kind(world) for kind in kinds_of(system)]
+        chosen = (kind for kind in kinds_of(system) if replacing is None or kind.replaces is replacing)
+        self._kinds = [kind(world) for kind in chosen]
         self._closer = Closer(world, ledger, guards, pace, random.Random(f"{world.incident.id}/{system}"))  # noqa: S311
         self._outcomes: dict[str, Containment] = {}
         self._lock = threading.Lock()
@@ -62,14 +64,16 @@ class SystemRun:
 
         def go(kind: AccessKind) -> None:
             try:
-                for name in kind.after:
+                for name in (one for one in kind.after if one in done):
                     done[name].wait(self._pace.after_s)
                 if self._settle(kind):
                     changed.set()
             finally:
                 done[kind.name].set()
 
-        with ThreadPoolExecutor(len(self._kinds), thread_name_prefix=f"contain-{self.system}") as pool:
+        with ThreadPoolExecutor(
+            max(1, len(self._kinds)), thread_name_prefix=f"contain-{self.system}"
+        ) as pool:
             list(pool.map(go, self._kinds))
         return changed.is_set()
 

@@ -57,6 +57,7 @@ class NamedCredential(AccessKind):
     action = "replace the secret with which Salesforce logs in elsewhere"
     reversible = False
     credential = True
+    replaces = True
 
     def observe(self) -> list[Access]:
         found = []

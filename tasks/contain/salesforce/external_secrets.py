@@ -34,6 +34,7 @@ class ExternalAppSecret(AccessKind):
     action = "replace the app's key and secret"
     reversible = False
     credential = True
+    replaces = True
     after = ("external-app-tokens",)
 
     def observe(self) -> list[Access]:
