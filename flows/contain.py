@@ -20,8 +20,8 @@ from tasks.contain.planted import found_planted
 from tasks.contain.run import contain_system, plan_change_set
 from tasks.incident import AccessStatus, Containment, Incident, Mode, Suspect, System
 from tasks.scope.found import FoundCredential
+from tasks.scope.leads import Leads, follow_leads
 from tasks.scope.run import find_credentials
-from tasks.scope.vault_trail import VaultTrail, follow_in_vault
 
 TRAIL = 5  # steps from a key to what it opens to what that opens; more has not been heard of
 NEEDS_APPROVAL = "NeedsApproval"  # the name of the state in which a run ends that waits for a person
@@ -75,26 +75,26 @@ def cut_and_follow(work: Workspace, agreed: frozenset[str]) -> tuple[dict[str, C
             running[system].wait()  # two runs over one system would race each other
             done.append(running[system])
         running |= cut(work, touched, agreed)
-        led = followed(work, known)
-        if led == ():
-            running[System.VAULT].wait()  # until then a token could still make another
-            led = followed(work, known)
-        searched = searched and led is not None
-        if not led:
+        found, complete = followed(work, known)
+        if complete and not found:
+            for system in (System.VAULT, System.AWS):
+                running[system].wait()  # until then a key could still make another
+            found, complete = followed(work, known)
+        searched = searched and complete
+        if not found:
             break
-        found = led
     contained = results((*done, *running.values()))
     if planted := found_planted(work.ledger):
         work = work.remember(work.incident.with_suspects(planted))
     return contained, searched, work
 
 
-def followed(work: Workspace, known: Incident) -> tuple[Suspect, ...] | None:
-    """Who is new on the trail of the Vault tokens; None when it could not be followed."""
-    trail = follow_in_vault.submit(known, work.systems, work.ledger).result(raise_on_failure=False)
-    if not isinstance(trail, VaultTrail):
-        return None
-    return (*trail.made, *put_in_jar(work.incident.id, trail.credentials))
+def followed(work: Workspace, known: Incident) -> tuple[tuple[Suspect, ...], bool]:
+    """Who is new on the trail, and whether all of it could be followed."""
+    leads = follow_leads.submit(known, work.systems, work.ledger).result(raise_on_failure=False)
+    if not isinstance(leads, Leads):
+        return (), False
+    return (*leads.suspects, *put_in_jar(work.incident.id, leads.credentials)), leads.complete
 
 
 def cut(

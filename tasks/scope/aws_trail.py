@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus
 
 from blocks.aws import AwsAccount, AwsRefused, aws_errors
 from blocks.errors import LeakResponseError
-from tasks.incident import Window, utc
+from tasks.incident import SuspectKind, Window, utc
 
 HISTORY = timedelta(days=90)
 GLOBAL_REGION = "us-east-1"  # where events of IAM and STS are kept
@@ -47,6 +47,7 @@ class Call:
     address: str = ""
     refused: str = ""
     issued: str = ""  # temporary key that this call handed out
+    made: str = ""  # KIND=IDENTIFIER of a way in that this call made or opened
     request: str = ""
 
 
@@ -122,8 +123,23 @@ def read_record(record: Mapping[str, Any]) -> Call:
         str(record.get("sourceIPAddress") or ""),
         str(record.get("errorCode") or ""),
         str(issued or ""),
-        str(record.get("requestID") or ""),
+        made=_made(str(record.get("eventName") or ""), asked, answer),
+        request=str(record.get("requestID") or ""),
     )
+
+
+def _made(name: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    """A key that outlives the one it was made with, a user or a role that was made or opened."""
+    user, role = asked.get("username"), asked.get("rolename")
+    if name == "CreateAccessKey" and (key := (answer.get("accessKey") or {}).get("accessKeyId")):
+        return f"{SuspectKind.AWS_ACCESS_KEY}={key}"
+    if name.startswith("AssumeRole") and (key := (answer.get("credentials") or {}).get("accessKeyId")):
+        return f"{SuspectKind.AWS_ACCESS_KEY}={key}"
+    if name in ("CreateUser", "CreateLoginProfile", "UpdateLoginProfile") and user:
+        return f"{SuspectKind.AWS_USER}={user}"
+    if name in ("CreateRole", "UpdateAssumeRolePolicy") and role:
+        return f"{SuspectKind.AWS_ROLE}={role}"
+    return ""
 
 
 def _secret(name: str, asked: Mapping[str, Any]) -> str:

@@ -149,12 +149,13 @@ class Gate:
         if fault is not None:
             _before(fault, request.protocol)
         refused: AwsError | None = None
+        result: list[bytes] = []
         try:
             context = context_of(principal, request.environ, request.region)
             add_parameters(context, operation)
             with self._moto_lock:
                 authorize(principal, operation, context, request.protocol, request.region)
-                result = self._answer(request, principal, operation, start_response)
+                result = list(self._answer(request, principal, operation, start_response))
         except AwsError as refusal:
             refused = refusal
             raise
@@ -166,6 +167,7 @@ class Gate:
                 source_ip=request.environ.get("REMOTE_ADDR", ""),
                 user_agent=request.headers.get("user-agent", ""),
                 refused=refused,
+                answer=b"".join(result),
             )
         if fault is not None and fault.kind == "reset-after":
             raise ConnectionCut

@@ -6,7 +6,7 @@ Sources: IAM API Reference (GetAccessKeyLastUsed answers the owner of a key), Cl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -18,6 +18,7 @@ from tasks.contain.world import World
 from tasks.incident import SuspectKind
 
 MISSING = frozenset({"NoSuchEntity", "NoSuchEntityException", "NotFound", "404"})
+ASSUMED = 500  # role assumptions looked through for one whose session has not been used yet
 GLOBAL_EVENTS = "us-east-1"  # where CloudTrail puts the events of IAM and other global services
 SESSION = "aws-session"  # kind in the jar: JSON with secret_access_key and session_token
 TEMPORARY = "ASIA"  # key ids of temporary credentials begin so; they have no status to set
@@ -128,17 +129,34 @@ class Aws:
                 raise
 
     def principal_of_session(self, key_id: str, regions: Iterable[str] = ()) -> dict[str, str] | None:
-        """Who used a temporary key, from CloudTrail in every region that the block or the caller names; None
-        when unseen."""
-        for region in dict.fromkeys([*self._account.all_regions(), *regions, GLOBAL_EVENTS]):
-            with aws_errors("cloudtrail:LookupEvents"):
-                found = self._account.client("cloudtrail", region).lookup_events(
-                    LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": key_id}], MaxResults=5
-                )
-            for event in found.get("Events", []):
-                if principal := _principal(json.loads(event["CloudTrailEvent"]).get("userIdentity", {})):
+        """Who holds a temporary key, from CloudTrail in every region that the block or the caller names: by
+        its use, else by the call that handed it out. None when unseen."""
+        places = tuple(dict.fromkeys([*self._account.all_regions(), *regions, GLOBAL_EVENTS]))
+        for region in places:
+            for record in self._looked_up(region, "AccessKeyId", key_id, most=5):
+                if principal := _principal(record.get("userIdentity", {})):
                     return principal
+        for region in places:
+            for record in self._looked_up(region, "EventName", "AssumeRole", most=ASSUMED):
+                issued = ((record.get("responseElements") or {}).get("credentials") or {}).get("accessKeyId")
+                asked = {k.casefold(): v for k, v in (record.get("requestParameters") or {}).items()}
+                if issued == key_id and "rolearn" in asked:
+                    return {"role": str(asked["rolearn"]).rsplit("/", 1)[-1]}
         return None
+
+    def _looked_up(self, region: str, attribute: str, value: str, most: int) -> Iterator[dict[str, Any]]:
+        """The newest records of CloudTrail's event history with this attribute."""
+        with aws_errors("cloudtrail:LookupEvents"):
+            pages = (
+                self._account.client("cloudtrail", region)
+                .get_paginator("lookup_events")
+                .paginate(
+                    LookupAttributes=[{"AttributeKey": attribute, "AttributeValue": value}],
+                    PaginationConfig={"MaxItems": most, "PageSize": min(most, 50)},
+                )
+            )
+            for page in pages:
+                yield from (json.loads(event["CloudTrailEvent"]) for event in page["Events"])
 
     def own_names(self) -> list[str]:
         """The responder's own IAM user or role name and key id."""

@@ -12,20 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from blocks.errors import LeakResponseError
-from blocks.systems import Systems
 from blocks.vault import VaultRefused, VaultServer, vault_errors
 from blocks.vault_audit import Reader, audit_lines, hashed, made_by, reads
-from tasks.incident import Incident, Ledger, Phase, Suspect, SuspectKind, utc
+from tasks.incident import Incident, Suspect, SuspectKind, utc
 from tasks.scope.found import FoundCredential, resolved_hits
 from tasks.scope.secrets import credentials_in
 
 
 @dataclass(frozen=True, slots=True)
-class VaultTrail:
+class VaultLeads:
     """Where the suspects' tokens led. Nothing in it is a secret but what `credentials` keeps to itself."""
 
     told: bool  # False: no audit log can be read here, so nobody knows
@@ -35,13 +31,13 @@ class VaultTrail:
     unread: tuple[str, ...] = ()  # paths whose content could not be searched
 
 
-def vault_trail(incident: Incident, server: VaultServer) -> VaultTrail:
+def vault_leads(incident: Incident, server: VaultServer) -> VaultLeads:
     """Follow the Vault suspects of an incident. Raises what Vault raises when it cannot be asked at all."""
     names = {kind: {s.identifier for s in incident.suspects if s.kind is kind} for kind in SuspectKind}
     tokens = names[SuspectKind.VAULT_ACCESSOR]
     roles, entities = names[SuspectKind.VAULT_APPROLE], names[SuspectKind.VAULT_ENTITY]
     if not server.audit_log or not (tokens or roles or entities):
-        return VaultTrail(told=bool(server.audit_log))
+        return VaultLeads(told=bool(server.audit_log))
     own = hashed(server, tokens)
     made = {h: maker for h, maker in _made(server, own).items() if h not in own}
     mine = own.keys() | made.keys()
@@ -53,7 +49,7 @@ def vault_trail(incident: Incident, server: VaultServer) -> VaultTrail:
     found, unread = _credentials(server, read)
     known = {(suspect.kind, suspect.identifier) for suspect in incident.suspects}
     new = tuple(one for one in found if (one.kind, one.identifier) not in known)
-    return VaultTrail(True, _living(server, made), tuple(read), new, unread)
+    return VaultLeads(True, _living(server, made), tuple(read), new, unread)
 
 
 def _made(server: VaultServer, own: Mapping[str, str]) -> dict[str, str]:
@@ -110,19 +106,3 @@ def _text(server: VaultServer, mount: str, name: str, at: datetime) -> str:
             return ""
         raise
     return "\n".join(f"{key}: {value}" for key, value in answer["data"]["data"].items())
-
-
-@task(name="follow-in-vault", cache_policy=NO_CACHE, persist_result=False)
-def follow_in_vault(incident: Incident, systems: Systems, ledger: Ledger) -> VaultTrail:
-    """Where the suspects' Vault tokens led; the ledger gets paths and counts. Secrets stay in memory."""
-    trail = vault_trail(incident, systems.vault)
-    if trail.read or trail.made or not trail.told:
-        ledger.note(
-            Phase.CONTAIN,
-            "followed in Vault's audit log" if trail.told else "Vault's audit log cannot be read here",
-            incident.id,
-            path=sorted({one.path for one in trail.read}),
-            unread=list(trail.unread),
-            suspects=[str(one) for one in trail.made] + [str(one.suspect) for one in trail.credentials],
-        )
-    return trail

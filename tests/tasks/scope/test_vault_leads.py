@@ -12,7 +12,7 @@ from blocks.vault import VaultServer
 from deployments.lab.vault import AUDIT_DEVICE, Vault
 from deployments.lab.vault_world import STOLEN_FROM, VaultWorld, put
 from tasks.incident import Incident, Suspect, SuspectKind, Window
-from tasks.scope.vault_trail import vault_trail
+from tasks.scope.vault_leads import vault_leads
 
 KEY_ID, KEY = "AKIAQWERTYUIOPASDFGH", "abcdefghij0123456789ABCDEFGHIJ/+abcdefgh"
 SECRET = "integrations/erp-sync"
@@ -59,14 +59,14 @@ def test_credentials_in_secrets_that_were_read_are_found_and_their_replacements_
     read(lab_vault, lab_vault_world.stolen.token, SECRET)
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID[:-1] + "Z", "aws_secret_access_key": KEY})
 
-    trail = vault_trail(declared(), server)
+    trail = vault_leads(declared(), server)
 
     (found,) = trail.credentials
     assert (found.kind, found.identifier) == (SuspectKind.AWS_ACCESS_KEY, KEY_ID)
     assert found.secret == KEY and found.where == f"Vault secret kv/{SECRET}"
     assert [one.path for one in trail.read] == [f"kv/data/{SECRET}"]
     assert KEY not in repr(trail)
-    assert vault_trail(declared(found.suspect), server).credentials == ()  # known by then
+    assert vault_leads(declared(found.suspect), server).credentials == ()  # known by then
 
 
 def test_an_orphan_that_the_stolen_token_made_is_a_suspect_and_so_is_what_it_read(
@@ -80,7 +80,7 @@ def test_an_orphan_that_the_stolen_token_made_is_a_suspect_and_so_is_what_it_rea
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY})
     read(lab_vault, orphan["client_token"], SECRET)
 
-    trail = vault_trail(declared(), server)
+    trail = vault_leads(declared(), server)
 
     (made,) = trail.made
     assert (made.kind, made.identifier) == (SuspectKind.VAULT_ACCESSOR, orphan["accessor"])
@@ -93,6 +93,6 @@ def test_reads_before_the_window_and_a_log_nobody_can_read_are_said(
 ) -> None:
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY})
     read(lab_vault, lab_vault_world.stolen.token, SECRET)
-    assert vault_trail(declared(since=datetime.now(UTC)), server).read == ()
-    blind = vault_trail(declared(), server.model_copy(update={"audit_log": []}))
+    assert vault_leads(declared(since=datetime.now(UTC)), server).read == ()
+    blind = vault_leads(declared(), server.model_copy(update={"audit_log": []}))
     assert not blind.told and blind.read == ()
