@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import requests
 
+from blocks.aws import AwsAccount
 from blocks.salesforce.org import SalesforceOrg
 from blocks.systems import Systems
 from blocks.vault import VaultServer
@@ -197,10 +198,13 @@ class Scoped:
 
 
 def systems_of(twin: Twin) -> Systems:
-    """The org, and a Vault that does not answer: scoping must not need it."""
-    vault = VaultServer(addr="http://127.0.0.1:9", role_id="none", secret_id=["env:NO_SUCH_SECRET"])
+    """The org, and a Vault and an AWS that do not answer: scoping must not need them."""
+    nowhere = "http://127.0.0.1:9"
+    vault = VaultServer(addr=nowhere, role_id="none", secret_id=["env:NO_SUCH_SECRET"])
+    none = ["env:NO_SUCH_SECRET"]
+    aws = AwsAccount(endpoint_url=nowhere, access_key_id=none, secret_access_key=none)
     unused = cast(Any, None)
-    return Systems(twin.org, vault, aws=unused, slack=unused, evidence=unused, plan=unused)
+    return Systems(twin.org, vault, aws=aws, slack=unused, evidence=unused, plan=unused)
 
 
 def scoped(
