@@ -56,29 +56,23 @@ def _asked(ledger: Ledger, incident: Incident, ask: Callable[[], T]) -> T | None
 
 
 def _note_vault(ledger: Ledger, incident: Incident, leads: VaultLeads) -> None:
-    if not leads.told:
-        ledger.note(Phase.CONTAIN, "Vault's audit log cannot be read here", incident.id)
-    elif leads.read or leads.made:
-        ledger.note(
-            Phase.CONTAIN,
-            "followed in Vault's audit log",
-            incident.id,
-            path=sorted({one.path for one in leads.read}),
-            unread=list(leads.unread),
-            suspects=_names(leads),
-        )
+    action = "followed in Vault's audit log" if leads.told else "Vault's audit log cannot be read here"
+    _note(ledger, incident, action, sorted({one.path for one in leads.read}), leads)
 
 
 def _note_aws(ledger: Ledger, incident: Incident, leads: AwsLeads) -> None:
-    if leads.read or leads.made or leads.unread:
-        ledger.note(
-            Phase.CONTAIN,
-            "followed in CloudTrail",
-            incident.id,
-            path=list(leads.read),
-            unread=list(leads.unread),
-            suspects=_names(leads),
-        )
+    _note(ledger, incident, "followed in CloudTrail", sorted(leads.read), leads)
+
+
+def _note(
+    ledger: Ledger, incident: Incident, action: str, path: list[str], leads: VaultLeads | AwsLeads
+) -> None:
+    """What is new. A step that leads nowhere new is taken often and said once."""
+    names, unread = _names(leads), sorted(set(leads.unread))
+    before = [one["details"] for one in ledger.entries() if one["action"] == action]
+    told = {text for one in before for text in (*(one.get("path") or ()), *(one.get("unread") or ()))}
+    if names or not before or not told.issuperset((*path, *unread)):
+        ledger.note(Phase.CONTAIN, action, incident.id, path=path, unread=unread, suspects=names)
 
 
 def _names(leads: VaultLeads | AwsLeads) -> list[str]:
