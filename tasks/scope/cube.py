@@ -46,7 +46,7 @@ def cube_fingerprint(lake: Lake, day: str) -> str | None:
 
 
 def _made_from(lake: Lake, day: str) -> str:
-    units = [unit for unit in lake.units() if unit.day == day]
+    units = lake.units(day)
     infos = [lake.info(unit) for unit in units]
     made = [f"{u.type} {i.fingerprint}" for u, i in zip(units, infos, strict=True) if i is not None]
     return hashlib.sha256("\n".join([str(FORMAT), *made]).encode()).hexdigest()
@@ -54,9 +54,8 @@ def _made_from(lake: Lake, day: str) -> str:
 
 def build_cube(lake: Lake, day: str) -> None:
     """Make the day's cube from its units."""
-    made_from = _made_from(lake, day)
-    units = [(unit, info) for unit in lake.units() if unit.day == day and (info := lake.info(unit))]
-    write_cube(lake, day, [(u, i.columns, lake.events_file(u)) for u, i in units], made_from)
+    units = [(unit, info) for unit in lake.units(day) if (info := lake.info(unit))]
+    write_cube(lake, day, [(u, i.columns, lake.events_file(u)) for u, i in units], _made_from(lake, day))
 
 
 def write_cube(
@@ -73,55 +72,55 @@ def write_cube(
     put_in_place(partial, target)
 
 
-def cube_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
-    """SQL of the cube over (event type, columns, relation)."""
-    parts = [(kind, _part(kind, columns, relation)) for kind, columns, relation in relations]
-    named = " UNION ALL ".join(sql for kind, sql in parts if kind not in QUERY_LOGS)
-    nameless = " UNION ALL ".join(sql for kind, sql in parts if kind in QUERY_LOGS)
-    keys = ", ".join(KEYS)
-    sums = "sum(events)::BIGINT AS events, sum(rows)::BIGINT AS rows, sum(bytes)::BIGINT AS bytes, "
-    sums += "sum(queries)::BIGINT AS queries"
-    if not parts:
-        empty = ", ".join(f"'' AS {key}" for key in KEYS[1:])
-        zeros = ", ".join(f"0::BIGINT AS {measure}" for measure in MEASURES)
-        return f"SELECT NULL::TIMESTAMP AS hour, {empty}, {zeros} LIMIT 0"
-    if not nameless:
-        return f"SELECT {keys}, {sums} FROM ({named}) GROUP BY ALL ORDER BY ALL"  # noqa: S608
-    if not named:
-        return f"SELECT {keys}, {sums} FROM ({nameless}) GROUP BY ALL ORDER BY ALL"  # noqa: S608
+def cube_sql(
+    relations: Iterable[tuple[str, Sequence[str], str]], *, keys: Sequence[str] = KEYS, day: str = ""
+) -> str:
+    """SQL of the cube over (event type, columns, relation), by these of KEYS.
+
+    `day` names a column of the relations: where they hold several days, a session has its holder each day.
+    """
+    parts: dict[bool, list[str]] = {False: [], True: []}
+    for kind, columns, relation in relations:
+        parts[kind in QUERY_LOGS].append(_part(columns, relation, day))
+    named, nameless = (" UNION ALL ".join(parts[one]) or _NOTHING for one in (False, True))
+    by = ", ".join(keys)
+    sums = ", ".join(f"sum({measure})::BIGINT AS {measure}" for measure in MEASURES)
+    counted = f"SELECT {by}, 1 AS events, rows, bytes, 0 AS queries FROM"
+    if not parts[True]:
+        return f"SELECT {by}, {sums} FROM ({counted} ({named})) GROUP BY ALL"  # noqa: S608
+    held = [key for key in ("principal", "app", "ip", "agent") if key in keys]
+    firsts = ", ".join(f"min({key}) AS {key}" for key in held)
+    taken = {key: f"coalesce(h.{key}, '') AS {key}" if key in held else f"n.{key}" for key in keys}
     return (
-        f"WITH named AS MATERIALIZED ({named}), holders AS (SELECT session, min(principal) "  # noqa: S608
-        "AS principal, "
-        "min(app) AS app, min(ip) AS ip, min(agent) AS agent FROM named "
-        "WHERE session <> '' AND principal <> '' GROUP BY session), "
-        f"nameless AS ({nameless}), joined AS (SELECT n.hour, coalesce(h.principal, '') AS principal, "
-        "coalesce(h.app, '') AS app, coalesce(h.ip, '') AS ip, coalesce(h.agent, '') AS agent, n.entity, "
-        "n.events, n.rows, n.bytes, n.queries FROM nameless n LEFT JOIN holders h USING (session)) "
-        f"SELECT {keys}, {sums} FROM (SELECT {keys}, events, rows, bytes, queries FROM named "
-        f"UNION ALL SELECT {keys}, events, rows, bytes, queries FROM joined) GROUP BY ALL ORDER BY ALL"
+        f"WITH named AS MATERIALIZED ({named}), holders AS (SELECT day, session, {firsts} FROM named "  # noqa: S608
+        "WHERE session <> '' AND principal <> '' GROUP BY day, session), "
+        f"asked AS (SELECT {', '.join(taken.values())}, 1 AS events, n.rows, n.bytes, 1 AS queries "
+        f"FROM ({nameless}) n LEFT JOIN holders h USING (day, session)) "
+        f"SELECT {by}, {sums} FROM ({counted} named UNION ALL SELECT * FROM asked) GROUP BY ALL"
     )
 
 
-def _part(kind: str, columns: Sequence[str], relation: str) -> str:
-    """Per hour and session already: the query log is joined by session, and there are fewer of them."""
-    query = "1" if kind in QUERY_LOGS else "0"
+_NOTHING = (
+    "SELECT NULL::TIMESTAMP AS hour, '' AS day, '' AS session, '' AS principal, '' AS app, '' AS ip, "
+    "'' AS agent, '' AS entity, 0::BIGINT AS rows, 0::BIGINT AS bytes LIMIT 0"
+)
+
+
+def _part(columns: Sequence[str], relation: str, day: str) -> str:
     values = {
         "hour": f"date_trunc('hour', {name(AT)})",
+        "day": name(day) if day else "''",
         "session": column_sql("session", columns),
         "principal": f"left({column_sql('user', columns)}, 15)",
         "app": f"left({column_sql('app', columns)}, 15)",
         "ip": column_sql("ip", columns),
         "agent": column_sql("agent", columns),
         "entity": column_sql("entity", columns),
+        "rows": number_sql("rows", columns),
+        "bytes": number_sql("bytes", columns),
     }
-    measures = {
-        "events": "count(*)",
-        "rows": f"sum({number_sql('rows', columns)})",
-        "bytes": f"sum({number_sql('bytes', columns)})",
-        "queries": f"count(*) * {query}",
-    }
-    chosen = ", ".join(f"{sql} AS {key}" for key, sql in (values | measures).items())
-    return f"SELECT {chosen} FROM {relation} GROUP BY {', '.join(map(str, range(1, len(values) + 1)))}"  # noqa: S608
+    chosen = ", ".join(f"{sql} AS {key}" for key, sql in values.items())
+    return f"SELECT {chosen} FROM {relation}"  # noqa: S608
 
 
 def read_cube(lake: Lake, days: Iterable[str]) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -203,18 +204,6 @@ def build_unit(lake: Lake, unit: Unit) -> UnitInfo:
         return write_unit(db, lake, unit, parse(sources), fingerprint(sums), len(sums))
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """How a unit is written: all columns or these, and whether in the order of time."""
-
-    options: str = "COMPRESSION zstd, COMPRESSION_LEVEL 1"
-    columns: Sequence[str] = ()
-    ordered: bool = True
-
-
-STORE = Store()
-
-
 def write_unit(
     db: duckdb.DuckDBPyConnection,
     lake: Lake,
@@ -222,7 +211,6 @@ def write_unit(
     parsed: Iterator[Parsed],
     made_from: str,
     file_count: int,
-    store: Store = STORE,
 ) -> UnitInfo:
     """Deduplicate, date and store what was parsed."""
     target = lake.events_file(unit)
@@ -233,18 +221,16 @@ def write_unit(
         headers, problems = _stage(db, parsed, scratch)
         if not headers:
             headers = [_Header(("EVENT_TYPE",), _empty(db))]
-        total = _count(db, headers)
-        rows_sql, columns, drift = _distinct(db, headers)
+        looks = [_look(db, header) for header in headers]
+        rows_sql, columns, drift = _distinct(db, headers, [look.repeats for look in looks])
         problems += drift
-        info = _summary(db, rows_sql, made_from, total, columns, problems, file_count)
-        if store.columns:
-            info = replace(info, columns=tuple(column for column in columns if column in store.columns))
-        kept = [column for column in columns if not store.columns or column in store.columns]
-        order = f"ORDER BY {', '.join(map(name, [AT, *columns[:3]]))}" if store.ordered else ""
+        plain = len(looks) == 1 and not looks[0].repeats
+        look = looks[0] if plain else _look(db, _Header(columns, f"({rows_sql})"))
+        total = sum(one.rows for one in looks)
+        info = _described(look, made_from, total, columns, problems, file_count)
         db.execute(
-            f"COPY (SELECT {', '.join(map(name, [*kept, AT]))} FROM ({rows_sql}) {order}) TO "  # noqa: S608
-            f"{text(partial)} "
-            f"(FORMAT parquet, {store.options}, ROW_GROUP_SIZE 122880, {meta_sql(info_values(info))})"
+            f"COPY ({rows_sql}) TO {text(partial)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+            f"ROW_GROUP_SIZE 122880, {meta_sql(info_values(info))})"
         )
         put_in_place(partial, target)
     finally:
@@ -303,17 +289,35 @@ def distinct_rows(
 ) -> tuple[str, tuple[str, ...]]:
     """SQL for what was parsed, each row once, and its columns; `scratch` holds what is not kept in memory."""
     headers, _ = _stage(db, parsed, scratch)
-    rows, columns, _ = _distinct(db, headers or [_Header(("EVENT_TYPE",), _empty(db))])
+    headers = headers or [_Header(("EVENT_TYPE",), _empty(db))]
+    rows, columns, _ = _distinct(db, headers, [True] * len(headers))
     return rows, columns
 
 
-def _count(db: duckdb.DuckDBPyConnection, headers: Sequence[_Header]) -> int:
-    counts = " + ".join(f"(SELECT count(*) FROM {header.relation})" for header in headers)  # noqa: S608
-    return int(db.execute(f"SELECT {counts}").fetchall()[0][0])
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one scan of some rows tells."""
+
+    rows: int
+    repeats: bool  # two rows may be the same: they share a hash
+    dated: int
+    first: datetime | None
+    last: datetime | None
+    types: int
+
+
+def _look(db: duckdb.DuckDBPyConnection, header: _Header) -> _Look:
+    columns = ", ".join(map(name, header.columns))
+    kinds = f"count(DISTINCT {name('EVENT_TYPE')})" if "EVENT_TYPE" in header.columns else "1"
+    rows, different, dated, first, last, types = db.execute(
+        f"SELECT count(*), count(DISTINCT hash({columns})), count(_when), min(_when), max(_when), {kinds} "  # noqa: S608
+        f"FROM (SELECT *, {instant_sql(header.columns)} AS _when FROM {header.relation})"
+    ).fetchall()[0]
+    return _Look(rows, rows != different, dated, first, last, types)
 
 
 def _distinct(
-    db: duckdb.DuckDBPyConnection, headers: Sequence[_Header]
+    db: duckdb.DuckDBPyConnection, headers: Sequence[_Header], repeats: Sequence[bool]
 ) -> tuple[str, tuple[str, ...], list[str]]:
     """SQL for the rows of all headers, each row once, all columns of any of them.
 
@@ -321,12 +325,13 @@ def _distinct(
     row under a header that lacks columns (a release added them between the hourly and the daily file) is the
     same as one under the wider header when all columns that both have agree.
     """
+    once = {h.columns: _once(h, again) for h, again in zip(headers, repeats, strict=True)}
     order = sorted(headers, key=lambda header: (-len(header.columns), header.columns))
     columns = tuple(dict.fromkeys(column for header in order for column in header.columns))
     parts: list[str] = []
     problems: list[str] = []
     for place, header in enumerate(order):
-        source = _once(db, header)
+        source = once[header.columns]
         wider = [other for other in order[:place] if set(header.columns) < set(other.columns)]
         own = ", ".join(map(name, header.columns))
         for other in wider:
@@ -340,14 +345,10 @@ def _distinct(
     return f"SELECT *, {instant_sql(columns)} AS {name(AT)} FROM ({rows})", columns, problems  # noqa: S608
 
 
-def _once(db: duckdb.DuckDBPyConnection, header: _Header) -> str:
+def _once(header: _Header, repeats: bool) -> str:
     """SQL for the rows of one header, each once; the costly way only where two rows share a hash."""
-    columns = ", ".join(map(name, header.columns))
-    total, different = db.execute(
-        f"SELECT count(*), count(DISTINCT hash({columns})) FROM {header.relation}"  # noqa: S608
-    ).fetchall()[0]
-    distinct = "" if total == different else "DISTINCT "
-    return f"SELECT {distinct}{columns} FROM {header.relation}"  # noqa: S608
+    distinct = "DISTINCT " if repeats else ""
+    return f"SELECT {distinct}{', '.join(map(name, header.columns))} FROM {header.relation}"  # noqa: S608
 
 
 def instant_sql(columns: Sequence[str]) -> str:
@@ -365,32 +366,26 @@ def instant_sql(columns: Sequence[str]) -> str:
     return f"coalesce({', '.join([*ways, 'CAST(NULL AS TIMESTAMP)'])})"
 
 
-def _summary(
-    db: duckdb.DuckDBPyConnection,
-    rows_sql: str,
+def _described(
+    look: _Look,
     made_from: str,
     total: int,
     columns: tuple[str, ...],
     problems: Sequence[str],
     file_count: int,
 ) -> UnitInfo:
-    kinds = f"count(DISTINCT {name('EVENT_TYPE')})" if "EVENT_TYPE" in columns else "1"
-    at = name(AT)
-    rows, dated, first, last, types = db.execute(
-        f"SELECT count(*), count({at}), min({at}), max({at}), {kinds} FROM ({rows_sql})"  # noqa: S608
-    ).fetchall()[0]
     said = list(problems)
-    if types > 1:
-        said.append(f"rows of {types} event types in one file")
-    if rows > dated:
-        said.append(f"{rows - dated} rows have no readable time")
+    if look.types > 1:
+        said.append(f"rows of {look.types} event types in one file")
+    if look.rows > look.dated:
+        said.append(f"{look.rows - look.dated} rows have no readable time")
     return UnitInfo(
         made_from,
-        rows,
-        total - rows,
-        rows - dated,
-        first and f"{first.isoformat()}+00:00",
-        last and f"{last.isoformat()}+00:00",
+        look.rows,
+        total - look.rows,
+        look.rows - look.dated,
+        f"{look.first.isoformat()}+00:00" if look.first else None,
+        f"{look.last.isoformat()}+00:00" if look.last else None,
         columns,
         tuple(dict.fromkeys(said)),
         file_count,

@@ -73,9 +73,9 @@ class Lake:
     def people(self) -> Path:
         return self.path / "people"
 
-    def units(self) -> list[Unit]:
-        """Everything that has events here."""
-        found = (self.path / "events").glob("*/*.parquet")
+    def units(self, day: str = "*") -> list[Unit]:
+        """Everything that has events here, of one day or of all."""
+        found = (self.path / "events").glob(f"*/{day}.parquet")
         return sorted(Unit(path.parent.name, path.stem) for path in found)
 
     def info(self, unit: Unit) -> UnitInfo | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from tasks.incident import Window
 from tasks.scope.attribution import NO_KEYS, Marks, Own
-from tasks.scope.cube import MEASURES, QUERY_LOGS, column_sql, number_sql
+from tasks.scope.cube import KEYS, MEASURES, QUERY_LOGS, cube_sql
 from tasks.scope.cube import SOURCES as CUBE_SOURCES
 from tasks.scope.engine import Engine, name
 from tasks.scope.ingest import distinct_rows, instant_sql, log_files
@@ -60,6 +60,7 @@ _SAME = frozenset(
 )
 _DAY = "_day"  # of the unit: who held a session is told day by day
 _OURS = "SELECT session FROM sessions_seen GROUP BY session HAVING bool_and(mine)"
+_KEYS = tuple(key for key in KEYS if key != "app")  # what the features need
 _EMPTY = frozenset[str]()
 
 
@@ -170,10 +171,8 @@ def _tables(db: duckdb.DuckDBPyConnection, window: Window, now: datetime) -> Non
     nothing = f"(SELECT NULL::TIMESTAMP AS {name(AT)} LIMIT 0)"
     db.execute(f"CREATE TEMP TABLE events AS {narrow_sql('', (), nothing, window, now, None)}")
     sums = ", ".join(f"{measure} BIGINT" for measure in MEASURES)
-    db.execute(
-        "CREATE TEMP TABLE cube (hour TIMESTAMP, principal VARCHAR, ip VARCHAR, agent VARCHAR, "
-        f"entity VARCHAR, {sums})"
-    )
+    texts = ", ".join(f"{key} VARCHAR" for key in _KEYS[1:])
+    db.execute(f"CREATE TEMP TABLE cube (hour TIMESTAMP, {texts}, {sums})")
     db.execute("CREATE TEMP TABLE sessions_seen (session VARCHAR, mine BOOLEAN)")
 
 
@@ -199,7 +198,7 @@ def _take(
             db.execute(f"INSERT INTO events {narrow_sql(kind, columns, dated, window, now, own)}")
             if own and kind not in QUERY_LOGS:
                 db.execute(f"INSERT INTO sessions_seen {sessions_sql(columns, dated, window, now, own)}")
-    db.execute(f"INSERT INTO cube {_sums_sql(relations)}")
+    db.execute(f"INSERT INTO cube {cube_sql(relations, keys=_KEYS, day=_DAY)}")
     for number in range(len(alike)):
         db.unregister(f"raw_{number}")
 
@@ -233,52 +232,6 @@ def _register_once(
 def _with_day(piece: _Piece) -> pa.Table:
     places = pa.array(np.zeros(piece.table.num_rows, dtype=np.int8))
     return piece.table.append_column(_DAY, pa.DictionaryArray.from_arrays(places, pa.array([piece.unit.day])))
-
-
-def _sums_sql(relations: Iterable[tuple[str, Sequence[str], str]]) -> str:
-    """The hourly sums as in `cube.cube_sql`, of several days: a session may have another holder each day."""
-    named: list[str] = []
-    nameless: list[str] = []
-    for kind, columns, relation in relations:
-        values = {
-            "hour": f"date_trunc('hour', {name(AT)})",
-            "day": name(_DAY),
-            "session": column_sql("session", columns),
-            "principal": f"left({column_sql('user', columns)}, 15)",
-            "ip": column_sql("ip", columns),
-            "agent": column_sql("agent", columns),
-            "entity": column_sql("entity", columns),
-            "rows": number_sql("rows", columns),
-            "bytes": number_sql("bytes", columns),
-        }
-        chosen = ", ".join(f"{sql} AS {key}" for key, sql in values.items())
-        (nameless if kind in QUERY_LOGS else named).append(f"SELECT {chosen} FROM {relation}")  # noqa: S608
-    keys = "hour, principal, ip, agent, entity"
-    sums = "sum(events)::BIGINT, sum(rows)::BIGINT, sum(bytes)::BIGINT, sum(queries)::BIGINT"
-    counted = f"SELECT {keys}, 1 AS events, rows, bytes, 0 AS queries FROM"
-    if not nameless:
-        return f"SELECT {keys}, {sums} FROM ({counted} ({_all(named)})) GROUP BY ALL"  # noqa: S608
-    holders = (
-        "SELECT day, session, min(principal) AS principal, min(ip) AS ip, min(agent) AS agent FROM named "
-        "WHERE session <> '' AND principal <> '' GROUP BY ALL"
-    )
-    asked = (
-        "SELECT n.hour, coalesce(h.principal, '') AS principal, coalesce(h.ip, '') AS ip, "  # noqa: S608
-        "coalesce(h.agent, '') AS agent, n.entity, 1 AS events, n.rows, n.bytes, 1 AS queries "
-        f"FROM ({_all(nameless)}) n LEFT JOIN holders h USING (day, session)"
-    )
-    return (
-        f"WITH named AS MATERIALIZED ({_all(named)}), holders AS ({holders}) "  # noqa: S608
-        f"SELECT {keys}, {sums} FROM ({counted} named UNION ALL {asked}) GROUP BY ALL"
-    )
-
-
-def _all(parts: Sequence[str]) -> str:
-    empty = (
-        "SELECT NULL::TIMESTAMP AS hour, '' AS day, '' AS session, '' AS principal, '' AS ip, '' AS agent, "
-        "'' AS entity, 0::BIGINT AS rows, 0::BIGINT AS bytes LIMIT 0"
-    )
-    return " UNION ALL ".join(parts) or empty
 
 
 # --- people ------------------------------------------------------------------------------------------------
