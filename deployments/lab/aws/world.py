@@ -1,7 +1,7 @@
 """What lives in the lab's AWS account: the responder, the leaked key's user, an innocent user, the buckets.
 
 `support-attachments` reads the attachments of cases; its key was pasted into a case. `erp-sync` writes the
-nightly exports and has nothing to do with the leak: its key must keep working.
+nightly exports and its key must keep working, unless somebody reads it in Vault, where the stolen token may.
 """
 
 from __future__ import annotations
