@@ -120,7 +120,9 @@ def _returned(query: Query, root: ObjectShape, shape: OrgShape) -> tuple[tuple[R
         key = (tuple(step.casefold() for step in use.children), base)
         fields.setdefault(key, {}).update(dict.fromkeys(_field_names(use, child)))
         objects.setdefault(key, {}).update(dict.fromkeys(ends))
-    return tuple(Returned(tuple(objects[k]), tuple(fields[k]), k[1], k[0]) for k in fields), doubts
+    # Of a row of which only parents or children are shown, no field left.
+    shown = [key for key in fields if fields[key] or doubts]
+    return tuple(Returned(tuple(objects[k]), tuple(fields[k]), k[1], k[0]) for k in shown), doubts
 
 
 def _field_names(use: FieldUse, shape: ObjectShape) -> tuple[str, ...]:

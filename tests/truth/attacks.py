@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from random import Random
 from typing import Any
 
@@ -33,17 +34,32 @@ PARENTS = {
 }  # fmt: skip
 
 
+class Untold(StrEnum):
+    """What the logs of an attack do not tell, although every source is there."""
+
+    LIMIT = "LIMIT without an order"
+    PAGES = "paging that stopped, without an order"
+    DOWNLOAD = "how much of a bulk job was downloaded"
+    IDS = "the ids in a call's body or query string"
+    FIELDS = "the fields asked for in a query string"
+    RIGHTS = "which fields a whole record showed to this user"
+    VIEW_PAGE = "at which row of a list view a page began"
+    SUMMARY = "whether a report's rows were asked for"
+    REPORT = "the filters that a call may bring for a report"
+
+
 @dataclass
 class Attack:
-    """What was done, from when to when; `ambiguous`: no log can say which rows left."""
+    """What was done, from when to when, and what of it no log can say."""
 
     number: int
     user: str
     since: datetime
     until: datetime
     steps: list[str] = field(default_factory=list)
-    ambiguous: set[str] = field(default_factory=set)
+    untold: set[Untold] = field(default_factory=set)
     missing: str = ""  # the source that is not there
+    licensed: bool = False  # the org has the real-time stores
     notes: list[str] = field(default_factory=list)  # what scoping said about its re-runs
 
 
@@ -69,26 +85,34 @@ def vocabulary(twin: Twin, now: datetime) -> Vocabulary:
 
 
 class Attacker:
-    """One stolen token and what is done with it."""
+    """One stolen token and what is done with it by queries, bulk jobs and single reads."""
 
-    def __init__(self, twin: Twin, user: str, random: Random, vocabulary: Vocabulary, attack: Attack) -> None:
-        self.thief = Thief(twin, user)
-        self.random, self.attack = random, attack
+    def __init__(
+        self,
+        twin: Twin,
+        user: str,
+        random: Random,
+        vocabulary: Vocabulary,
+        attack: Attack,
+        *,
+        all_seeing: bool,
+    ) -> None:
+        self.twin, self.thief = twin, Thief(twin, user)
+        self.random, self.attack, self.vocabulary = random, attack, vocabulary
         self.generator = Generator(random, vocabulary)
-        self.vocabulary = vocabulary
+        self.all_seeing = all_seeing  # the user may read every field
 
     def run(self, steps: int) -> None:
         """So many random moves, one after the other."""
-        often = (self.query, self.bulk, self.single)
-        moves: list[Callable[[], str]] = [
-            *often, *often, self.query, self.children, self.limited, self.stopped, self.part_of_bulk,
-            self.count, self.refused, self.composite, self.odd, self.collection,
-        ]  # fmt: skip
         for _ in range(steps):
-            self.attack.steps.append(self.random.choice(moves)())
+            self.attack.steps.append(self.random.choice(self.moves())())
 
-    def statement(self) -> Query:
-        return self.generator.runnable()
+    def moves(self) -> list[Callable[[], str]]:
+        often = [self.query, self.bulk, self.single]
+        return [
+            *often, *often, self.query, self.children, self.limited, self.ordered, self.stopped,
+            self.part_of_bulk, self.count, self.refused, self.odd,
+        ]  # fmt: skip
 
     def get(self, soql: str, verb: str = "query", **headers: str) -> dict[str, Any]:
         reply = self.thief.call("GET", verb, params={"q": soql}, headers=headers)
@@ -96,13 +120,16 @@ class Attacker:
 
     def drain(self, page: dict[str, Any], most: int = 1_000) -> None:
         while page.get("nextRecordsUrl") and most > 1:
-            page = self.thief.call("GET", page["nextRecordsUrl"]).json()
+            url = page["nextRecordsUrl"]
+            page = self.thief.call("GET", url).json()
             most -= 1
+            if self.random.random() < 0.05:  # a client that did not get its answer asks again
+                page = self.thief.call("GET", url).json()
 
     # --- moves -------------------------------------------------------------------------------------
 
     def query(self) -> str:
-        query = self.statement()
+        query = self.generator.runnable()
         verb = self.random.choice(("query", "query", "queryAll"))
         if self.random.random() < 0.15:
             query = replace(query, for_=("VIEW",))
@@ -111,22 +138,41 @@ class Attacker:
         return f"{verb} {query.object}"
 
     def children(self) -> str:
+        """Child records, some with a filter, some with a limit."""
         name = self.random.choice(tuple(CHILDREN))
         relation, child = self.random.choice(CHILDREN[name])
         path, _ = self.generator.path(child)
         inner = Query((ast.FieldRef(("Id",)), ast.FieldRef(path)), relation)
+        if self.random.random() < 0.4:
+            inner = replace(inner, where=self.generator.filter(child))
+        if self.random.random() < 0.2:
+            order = (ast.OrderBy(ast.FieldRef(("Id",))),) if self.random.random() < 0.5 else ()
+            inner = replace(inner, limit=1, order_by=order)
+            self.attack.untold |= set() if order else {Untold.LIMIT}
         outer = self.generator.runnable(name)
         self.drain(self.get(render(replace(outer, fields=(*outer.fields, ast.SubQuery(inner))))))
         return f"children of {name}"
 
     def limited(self) -> str:
-        query = self.statement()
+        query = self.generator.runnable()
         ordered = self.random.random() < 0.5
         order = (ast.OrderBy(ast.FieldRef(("Id",)), self.random.random() < 0.5),) if ordered else ()
         limit = self.random.choice((1, 5, 50, 5000))
-        self.drain(self.get(render(replace(query, order_by=order, limit=limit))))
-        self.attack.ambiguous.add("limit") if not ordered else None
+        offset = self.random.choice((None, None, 3)) if ordered else None
+        self.drain(self.get(render(replace(query, order_by=order, limit=limit, offset=offset))))
+        self.attack.untold |= set() if ordered else {Untold.LIMIT}
         return f"limit {limit} {query.object}"
+
+    def ordered(self) -> str:
+        """Pages in the order of the id; some of them."""
+        name = self.random.choice(("Contact", "Case", "OrderItem"))
+        down = self.random.choice(("", " DESC"))
+        page = self.get(
+            f"SELECT Id, CreatedDate FROM {name} ORDER BY CreatedDate, Id{down}",
+            **{"Sforce-Query-Options": "batchSize=200"},
+        )
+        self.drain(page, self.random.randint(1, 3))
+        return f"ordered {name}"
 
     def stopped(self) -> str:
         """Two pages of many, then no more."""
@@ -134,11 +180,12 @@ class Attacker:
         page = self.get(f"SELECT Id, CreatedDate FROM {name}", **{"Sforce-Query-Options": "batchSize=200"})
         self.drain(page, 2)
         if page.get("totalSize", 0) > 400:
-            self.attack.ambiguous.add("stopped")
+            self.attack.untold.add(Untold.PAGES)
         return f"stopped {name}"
 
     def bulk(self) -> str:
-        query = self.statement()
+        """A job, downloaded whole and deleted."""
+        query = self.generator.runnable()
         with contextlib.suppress(AssertionError, KeyError, TypeError):
             self.thief.export(render(query), self.random.choice(("query", "queryAll")))
         return f"bulk {query.object}"
@@ -153,28 +200,29 @@ class Attacker:
         job = made.json()["id"]
         while self.thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
             time.sleep(0.02)
-        fetched = self.random.random() < 0.7
-        if fetched:
+        if self.random.random() < 0.7:
             self.thief.call("GET", f"jobs/query/{job}/results", params={"maxRecords": "100"})
         if self.random.random() < 0.5:
             self.thief.call("DELETE", f"jobs/query/{job}")
-        self.attack.ambiguous.add("part of bulk")
+        self.attack.untold.add(Untold.DOWNLOAD)
         return f"part of bulk {name}"
 
-    def _some_id(self, name: str) -> str:
+    def some_id(self, name: str) -> str:
         page = self.get(f"SELECT Id FROM {name} ORDER BY Id LIMIT 30")
         rows = page.get("records") or []
         return str(self.random.choice(rows)["Id"]) if rows else ""
 
     def single(self) -> str:
         name = self.random.choice(("Contact", "Case", "Lead", "Loyalty_Member__c"))
-        record = self._some_id(name)
+        record = self.some_id(name)
         if not record:
             return "nothing to read"
-        kind = self.random.random()
         path, query = f"sobjects/{name}/{record}", {}
-        if kind < 0.3:
+        if self.random.random() < 0.3:
             query = {"fields": ",".join(self.random.sample(sorted(self.vocabulary.fields[name]), 3))}
+            self.attack.untold.add(Untold.FIELDS)
+        elif not self.all_seeing:
+            self.attack.untold.add(Untold.RIGHTS)
         self.thief.call("GET", path, params=query)
         return f"read {name}"
 
@@ -189,49 +237,33 @@ class Attacker:
         self.thief.call("GET", "sobjects/Contact/003000000000000AAA")
         return "refused"
 
-    def composite(self) -> str:
-        """Several statements in one call: the logs hold the outer call alone."""
-        base = "/services/data/v67.0/query?q="
-        texts = [render(self.statement()) for _ in range(2)]
-        body = {
-            "compositeRequest": [
-                {"method": "GET", "referenceId": f"r{n}", "url": base + _quoted(text)}
-                for n, text in enumerate(texts)
-            ]
-        }
-        self.thief.call("POST", "composite", json=body)
-        return "composite"
-
-    def collection(self) -> str:
-        name = self.random.choice(("Contact", "Lead"))
-        ids = sorted({self._some_id(name) for _ in range(3)} - {""})
-        self.thief.call(
-            "GET", f"composite/sobjects/{name}", params={"ids": ",".join(ids), "fields": "Id,Email"}
-        )
-        self.attack.ambiguous.add("collection")
-        return f"collection {name}"
-
     def odd(self) -> str:
-        """Spellings that are rare: aliases, FIELDS(), functions, semi-joins."""
-        text = self.random.choice(
-            (
-                "SELECT c.Id, c.Account.Name FROM Contact c WHERE c.LastName > 'M'",
-                "SELECT FIELDS(STANDARD) FROM Lead WHERE Company != null",
-                "SELECT Id, toLabel(Status) FROM Case WHERE IsClosed = TRUE",
-                "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account WHERE Name < 'H')",
-                "SELECT Id FROM Contact WHERE AccountId NOT IN (SELECT AccountId FROM Order)",
-                "SELECT Id, FORMAT(TotalAmount) FROM Order WHERE CreatedDate < TODAY",
-                "SELECT Id FROM Lead WHERE CreatedDate = LAST_N_DAYS:400",
-                "SELECT Id FROM Case WHERE CreatedDate >= LAST_MONTH",
-                "SELECT Id FROM Contact WHERE Birthdate < LAST_YEAR",
-                "SELECT Id, CreatedBy.Name FROM Case WHERE Contact.Account.Name != null",
-            )
-        )
-        self.drain(self.get(text))
+        """Spellings that are rare: aliases, FIELDS(), functions, semi-joins, dates by name."""
+        text = self.random.choice(ODD)
+        if "FIELDS(" in text and not self.all_seeing:
+            self.attack.untold.add(Untold.RIGHTS)
+        self.drain(self.get(text, self.random.choice(("query", "query", "queryAll"))))
         return "odd"
 
 
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
+ODD = (
+    "SELECT c.Id, c.Account.Name FROM Contact c WHERE c.LastName > 'M'",
+    "SELECT FIELDS(STANDARD) FROM Lead WHERE Company != null",
+    "SELECT Id, toLabel(Status) FROM Case WHERE IsClosed = TRUE",
+    "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account WHERE Name < 'H')",
+    "SELECT Id FROM Contact WHERE AccountId NOT IN (SELECT AccountId FROM Order)",
+    "SELECT Id FROM Case WHERE ContactId IN (SELECT Id FROM Contact WHERE LastName < 'K') AND Origin != null",
+    "SELECT Id, FORMAT(TotalAmount) FROM Order WHERE CreatedDate < TODAY",
+    "SELECT Id FROM Lead WHERE CreatedDate = LAST_N_DAYS:400",
+    "SELECT Id FROM Case WHERE CreatedDate >= LAST_MONTH",
+    "SELECT Id FROM Case WHERE CreatedDate = LAST_N_WEEKS:9 OR CreatedDate = THIS_FISCAL_YEAR",
+    "SELECT Id FROM Contact WHERE Birthdate < LAST_YEAR",
+    "SELECT Id FROM Contact WHERE SystemModstamp = TODAY",
+    "SELECT Id, CreatedBy.Name FROM Case WHERE Contact.Account.Name != null",
+    "SELECT Id, Contact.LastName, Contact.Account.Name FROM Case WHERE Contact.LastName LIKE '%e%'",
+    "SELECT Id FROM Contact WHERE IsDeleted = FALSE",
+    "SELECT Id, Owner.Name FROM Lead WHERE Owner.Name != null",
+    "select id , lastname\nfrom contact\twhere lastname = null or ( not lastname like 'A%' ) order by id",
+    "SELECT Id, (SELECT Id, CommentBody FROM CaseComments), Contact.Email FROM Case WHERE IsClosed = FALSE",
+    "SELECT Account.Name, Contact.Name FROM Case WHERE CreatedDate < YESTERDAY ORDER BY Id DESC",
+)
