@@ -91,7 +91,7 @@ def scope(
             own,
             salt,
             records=partial(record_ids, reader),
-            others=partial(_others, reader, incident.window, now),
+            others=partial(others_of, reader, incident.window, now),
         )
         return work_out(incident, evidence, people.result, folder, ledger, now=now, on_progress=on_progress)
 
@@ -168,7 +168,7 @@ def _attribute(
     return attribution, matched, (*views, *named)
 
 
-def _others(
+def others_of(
     reader: OrgReader, window: Window, now: datetime, attribution: Attribution
 ) -> tuple[list[Call], tuple[Coverage, ...]]:
     suspected = Suspected.of(attribution)
