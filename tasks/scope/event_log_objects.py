@@ -83,9 +83,14 @@ def _text(value: Any) -> str:
 def normalised(kind: str, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the log file's column names."""
     named = rows.rename(columns={name: column_name(name) for name in rows.columns}).assign(EVENT_TYPE=kind)
-    if kind == "BulkApi2" and "ENTITY_TYPE" in named:
-        named["ENTITY_TYPE"] = named["ENTITY_TYPE"].mask(named["ENTITY_TYPE"] == "BulkApi2", "")
-    return named.astype("str")
+    return without_entity(kind, named).astype("str")
+
+
+def without_entity(kind: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """BulkApi2EventLog calls every entity "BulkApi2": then it is not known."""
+    if kind != "BulkApi2" or "ENTITY_TYPE" not in rows:
+        return rows
+    return rows.assign(ENTITY_TYPE=rows["ENTITY_TYPE"].mask(rows["ENTITY_TYPE"] == "BulkApi2", ""))
 
 
 def merged(files: Mapping[str, pd.DataFrame], objects: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -15,10 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.incident import Window
+from tasks.incident import Coverage, Window
+from tasks.scope.event_log_objects import without_entity
 from tasks.scope.local import files_in
-from tasks.scope.logs import column, join_logs, read_log
+from tasks.scope.logs import column, instants, join_logs, read_log
+from tasks.scope.realtime import SOURCES as STORES
+from tasks.scope.realtime import normalised
 from tasks.scope.sources import TYPES, Logs, coverage_of
+from tasks.scope.stated import absent, present
 
 # Columns by which an event type is known where neither the rows nor the name tell it.
 _TELLTALE: dict[str, frozenset[str]] = {
@@ -29,7 +33,11 @@ _TELLTALE: dict[str, frozenset[str]] = {
     "Login": frozenset({"LOGIN_STATUS", "LOGIN_TYPE"}),
     "Report": frozenset({"REPORT_ID", "ROW_COUNT"}),
     "ReportExport": frozenset({"REPORT_DESCRIPTION"}),
+    "ApiEvent": frozenset({"QUERY", "OPERATION", "ROWS_RETURNED"}),
+    "ReportEvent": frozenset({"REPORT_ID", "EXECUTION_IDENTIFIER"}),
+    "ListViewEvent": frozenset({"LIST_VIEW_ID", "EXECUTION_IDENTIFIER"}),
 }
+KINDS = (*TYPES, *STORES)
 _TIMES = ("TIMESTAMP", "TIMESTAMP_DERIVED", "EVENT_DATE")
 
 
@@ -69,7 +77,7 @@ def read_logs(folder: Path, window: Window, now: datetime) -> LocalLogs:
         twice = sum(map(len, frames)) - len(joined[kind])
         if twice:
             problems.append(f"{kind}: {twice} events stand in more than one file; each counts once.")
-    coverage = coverage_of(joined, window, frozenset(), now)
+    coverage = (*coverage_of(joined, window, frozenset(), now), *_stores(joined, window, now))
     return LocalLogs(
         Logs(joined, coverage, tuple(problems), False),
         _ids(joined, "CONNECTED_APP_NAME", "CONNECTED_APP_ID", fold=False),
@@ -77,23 +85,38 @@ def read_logs(folder: Path, window: Window, now: datetime) -> LocalLogs:
     )
 
 
+def _stores(events: Mapping[str, pd.DataFrame], window: Window, now: datetime) -> Iterator[Coverage]:
+    """One line for each real-time store: exported or not."""
+    for kind, source in STORES.items():
+        rows = events.get(kind)
+        if rows is None or rows.empty:
+            yield absent(source, "was not exported")
+        else:
+            yield present(source, [at.to_pydatetime() for at in instants(rows).dropna()], window, now)
+
+
 def _by_type(name: str, events: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows by event type; a file may hold several."""
     if events.empty or not any(time in events for time in _TIMES):
         return
     kinds = column(events, "EVENT_TYPE").str.strip()
-    folded = {kind.casefold(): kind for kind in TYPES}
+    folded = {kind.casefold(): kind for kind in KINDS}
     kinds = kinds.str.casefold().map(folded).fillna("").where(kinds != "", _guess(name, events))
     for kind, part in events.groupby(kinds, sort=False):
-        if kind:
-            yield str(kind), part.reset_index(drop=True)
+        if kind in STORES:
+            yield str(kind), normalised(str(kind), part.reset_index(drop=True))
+        elif kind:
+            yield str(kind), without_entity(str(kind), part.reset_index(drop=True))
 
 
 def _guess(name: str, events: pd.DataFrame) -> str:
     """The event type by the file's name, else by its columns; "" when neither tells."""
     plain = re.sub(r"[^a-z0-9]", "", name.casefold())
-    by_name = [kind for kind in TYPES if plain.startswith((kind.casefold(), f"{kind.casefold()}eventlog"))]
-    by_name = by_name or [kind for kind in TYPES if kind.casefold() in plain]
+    for kind in TYPES:  # before the stores: ReportEventLog is no ReportEvent
+        if f"{kind.casefold()}eventlog" in plain:
+            return kind
+    by_name = [kind for kind in KINDS if plain.startswith(kind.casefold())]
+    by_name = by_name or [kind for kind in KINDS if kind.casefold() in plain]
     if by_name:
         return max(by_name, key=len)
     return next((kind for kind, told in _TELLTALE.items() if told <= set(events.columns)), "")

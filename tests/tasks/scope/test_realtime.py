@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tasks.incident import Coverage
-from tasks.scope.exposure import exposures, runs
-from tests.tasks.scope.attack import Scoped, Thief, Twin, colleague, scoped, start, start_twin
+from tasks.incident import Coverage, Incident, IncidentFolder, Suspect, SuspectKind, Window
+from tasks.scope.exposure import affected_records, exposures, runs
+from tasks.scope.offline import Folders, scope_files
+from tasks.scope.reader import OrgReader
+from tests.tasks.scope.attack import Notes, Scoped, Thief, Twin, colleague, scoped, start, start_twin
+from tests.tasks.scope.exports import as_csv, records_of, write
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +149,42 @@ def test_stores_tell_what_no_log_file_holds_yet(licensed: Twin, tmp_path: Path) 
         assert process.stdin
         process.stdin.close()
         process.wait(20)
+
+
+def test_exported_events_are_read_offline(licensed: Twin, tmp_path: Path) -> None:
+    """A team that has but an export of ApiEvent, and of the records."""
+    since = start()
+    thief = Thief(licensed)
+    thief.http.headers["Sforce-Query-Options"] = "batchSize=200"
+    thief.query("SELECT Id, Email FROM Contact", pages=1)
+    assert colleague(licensed).query("SELECT Id, Name FROM Product2 LIMIT 3")
+    fields = [
+        *(
+            "EventDate",
+            "EventIdentifier",
+            "UserId",
+            "Username",
+            "SessionKey",
+            "LoginKey",
+            "SourceIp",
+            "Query",
+        ),
+        *("Operation", "RowsProcessed", "RowsReturned", "Records", "ApiType", "Application", "UserAgent"),
+    ]
+    soql = f"SELECT {', '.join(fields)} FROM ApiEvent WHERE EventDate >= {since:%Y-%m-%dT%H:%M:%S.000Z}"
+    rows = pd.DataFrame(list(OrgReader(licensed.org).query(soql)))[fields]
+    write(tmp_path / "logs" / "export of events.csv", as_csv(rows.fillna("")))
+    write(tmp_path / "records" / "Contact.csv", as_csv(records_of(licensed, "Contact")))
+    now = datetime.now(UTC)
+    suspect = Suspect(SuspectKind.CONNECTED_APP, "Support Chat")
+    incident = Incident("offline-1", "a token leaked", (suspect,), Window(since, now), now, now, "lab")
+    folder = IncidentFolder.of(incident.id, tmp_path / "out")
+    summary = scope_files(
+        incident, Folders(tmp_path / "logs", tmp_path / "records"), folder, Notes(), now=now
+    )
+    served = {(line["object"], line["record_id"]) for line in licensed.truth(since)}
+    found = affected_records(folder, certain=True)
+    assert set(found.itertuples(index=False, name=None)) == served
+    assert summary.records.upper == len(served) == 200
+    (told,) = [one for one in summary.coverage if one.source == "ApiEvent"]
+    assert told.present
