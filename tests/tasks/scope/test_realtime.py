@@ -169,7 +169,16 @@ def test_exported_events_are_read_offline(licensed: Twin, tmp_path: Path) -> Non
             "SourceIp",
             "Query",
         ),
-        *("Operation", "RowsProcessed", "RowsReturned", "Records", "ApiType", "Application", "UserAgent"),
+        *(
+            "Query",
+            "Operation",
+            "RowsProcessed",
+            "RowsReturned",
+            "Records",
+            "ApiType",
+            "Application",
+            "UserAgent",
+        ),
     ]
     soql = f"SELECT {', '.join(fields)} FROM ApiEvent WHERE EventDate >= {since:%Y-%m-%dT%H:%M:%S.000Z}"
     rows = pd.DataFrame(list(OrgReader(licensed.org).query(soql)))[fields]
