@@ -137,15 +137,23 @@ def keep_originals(sources: Iterable[Path], lake: Lake, keep: Keep = Keep.COPY) 
 
 
 def _place(source: Path, target: Path, keep: Keep) -> None:
+    if keep is Keep.LINK:
+        link_or_copy(source, target)
+    else:
+        partial = part_of(target)
+        partial.unlink(missing_ok=True)
+        shutil.copyfile(source, partial)
+        put_in_place(partial, target)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy on another file system. Whole or not at all."""
     partial = part_of(target)
     partial.unlink(missing_ok=True)
-    if keep is Keep.LINK:
-        try:
-            os.link(source, partial)
-            partial.replace(target)
-        except OSError:  # another file system
-            keep = Keep.COPY
-    if keep is Keep.COPY:
+    try:
+        os.link(source, partial)
+        partial.replace(target)
+    except OSError:
         shutil.copyfile(source, partial)
         put_in_place(partial, target)
 
@@ -172,6 +180,21 @@ def _write_sums(folder: Path, sums: dict[str, str]) -> None:
     partial = part_of(path)
     partial.write_text("".join(f"{sums[file]}  {file}\n" for file in sorted(sums)), encoding="utf-8")
     put_in_place(partial, path)
+
+
+def move_originals(lake: Lake, unit: Unit, names: Sequence[str]) -> None:
+    """Set originals of a unit aside, into `replaced/` with their hashes; the unit is made without them."""
+    folder = lake.originals(unit)
+    aside = folder / "replaced"
+    aside.mkdir(exist_ok=True, mode=0o700)
+    sums, old = read_sums(folder), read_sums(aside)
+    for file in names:
+        link_or_copy(folder / file, aside / file)
+        old[file] = sums.pop(file)
+    _write_sums(aside, old)
+    _write_sums(folder, sums)
+    for file in names:
+        (folder / file).unlink()
 
 
 def stored_units(lake: Lake) -> list[Unit]:

@@ -118,6 +118,12 @@ class Lake:
         return found.fillna("").astype("str")
 
 
+def lake_of(home: Path) -> Lake | None:
+    """The lake in the product's home folder, where `ingest` keeps it unless told otherwise; None without."""
+    path = home / "lake"
+    return Lake(path) if path.is_dir() else None
+
+
 def within(window: Window, now: datetime) -> str:
     """SQL: the row's time is in the window, or unknown."""
     start, end = moment(window.start), moment(window.end or now)

@@ -233,11 +233,7 @@ def _load(db: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
     """Spread the marks over table `events` to the end, then count what is the suspects'."""
-    put_marks(db, known)
-    while _spread_once(db):
-        pass
-    grown = known.union([_found_marks(db)])
-    _put_machines(db, grown)
+    grown = spread_marks(db, known)
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {CERTAIN} AS certain FROM events "  # noqa: S608
         f"WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS}"
@@ -252,6 +248,16 @@ def search_day(db: duckdb.DuckDBPyConnection, known: Known) -> DayFound:
         "certain FROM found WHERE records <> '') WHERE regexp_matches(id, '[0-9]') GROUP BY id"
     ).df()
     return DayFound(grown, sums.astype(_SUMS), records.astype(_RECORDS))
+
+
+def spread_marks(db: duckdb.DuckDBPyConnection, known: Known) -> Known:
+    """Spread the marks over table `events` until no new session, login or request is found."""
+    put_marks(db, known)
+    while _spread_once(db):
+        pass
+    grown = known.union([_found_marks(db)])
+    _put_machines(db, grown)
+    return grown
 
 
 def _in(column: str, table: str) -> str:
@@ -360,21 +366,40 @@ def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> 
 # --- the suspects' events as they were logged -----------------------------------------------------------
 
 
+Units = Sequence[tuple[Unit, tuple[str, ...]]]  # with their columns
+
+
+def spread(lake: Lake, units: Units, known: Known, window: Window, now: datetime) -> Known:
+    """What these units add to the marks, spread to the end inside them."""
+    with lake.engine.connect() as db:
+        _load(db, day_sql(lake, Day("all", tuple(units)), window, now, None))
+        return spread_marks(db, known)
+
+
 def suspect_events(
-    lake: Lake, known: Known, window: Window, *, now: datetime, own: Own | None = None
+    lake: Lake,
+    known: Known,
+    window: Window,
+    *,
+    now: datetime,
+    own: Own | None = None,
+    units: Units | None = None,
 ) -> dict[str, pd.DataFrame]:
     """All columns of the events that `known` tells apart, by type: what `attribution.attribute` takes.
 
+    `units`: those to look at; by default all that touch the window.
     A few thousand rows out of millions; attributing them gives what attributing everything would give.
     """
     found: dict[str, pd.DataFrame] = {}
     by_type: dict[str, list[tuple[Unit, tuple[str, ...]]]] = {}
-    for unit, info in lake.inside(window, now):
-        by_type.setdefault(unit.type, []).append((unit, info.columns))
+    if units is None:
+        units = [(unit, info.columns) for unit, info in lake.inside(window, now)]
+    for unit, columns in units:
+        by_type.setdefault(unit.type, []).append((unit, columns))
     with lake.engine.connect() as db:
         put_marks(db, known)
-        for kind, units in by_type.items():
-            parts = [_whole(lake, unit, columns, window, now, own) for unit, columns in units]
+        for kind, held in by_type.items():
+            parts = [_whole(lake, unit, columns, window, now, own) for unit, columns in held]
             rows = db.execute(f"{' UNION ALL BY NAME '.join(parts)} ORDER BY {name(AT)}").df()
             if len(rows):
                 found[kind] = rows.drop(columns=[AT]).fillna("").astype("str")

@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.salesforce.session import REQUEST_ID_PREFIX
 from blocks.systems import Systems
-from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, Phase, ScopeSummary, Window
+from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, Phase, ScopeSummary, Window, home
 from tasks.scope.attribution import Attribution, Marks, Own, attribute
 from tasks.scope.calls import Call, bulk_calls, rest_calls, usage_calls
 from tasks.scope.directory import marks_of
@@ -27,6 +27,9 @@ from tasks.scope.exposure import Table, with_people, write
 from tasks.scope.found import FoundCredential, found_credentials
 from tasks.scope.gather import outside, with_stores
 from tasks.scope.kinds import categorise
+from tasks.scope.lake import Lake, lake_of
+from tasks.scope.lake_closed import with_suspects
+from tasks.scope.lake_org import current_population
 from tasks.scope.list_views import add_list_views
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Matched, match
@@ -68,18 +71,20 @@ def scope(
     *,
     now: datetime,
     wait_s: float = 60,
+    lake: Lake | None = None,
     on_progress: Callable[[str], None] = lambda _text: None,
 ) -> ScopeSummary:
     """Work out whose data left and write it into the incident's folder.
 
-    `wait_s`: seconds to wait for late logs. Raises what reading the org raises when it cannot be read at
+    `wait_s`: seconds to wait for late logs. `lake`: what was ingested ahead of time; without it everything is
+    read now, with the same answer. Raises what reading the org raises when it cannot be read at
     all; a single source or query that fails widens the bounds and is named in the coverage statement.
     """
     reader = OrgReader(systems.salesforce)
     with ThreadPoolExecutor(1, thread_name_prefix="population") as pool:
-        people = pool.submit(population_of, reader)  # while the logs are waited for
+        people = pool.submit(_population, reader, lake, now)  # while the logs are waited for
         on_progress("waiting for the event logs")
-        logs = _collect(reader, incident, folder, now, wait_s)
+        logs = _collect(reader, incident, folder, now, wait_s, lake)
         logs = with_stores(reader, logs, incident.window, now)
         logs = replace(logs, coverage=(*logs.coverage, *outside(incident, systems, folder, now)))
         own = Own(REQUEST_ID_PREFIX, reader.org.whoami().user_id)
@@ -97,10 +102,15 @@ def scope(
 
 
 def _collect(
-    reader: OrgReader, incident: Incident, folder: IncidentFolder, now: datetime, wait_s: float
+    reader: OrgReader,
+    incident: Incident,
+    folder: IncidentFolder,
+    now: datetime,
+    wait_s: float,
+    lake: Lake | None,
 ) -> Logs:
     markers = place_markers(reader)
-    return collect(reader, incident.window, folder.sub("logs"), markers, now=now, wait_s=wait_s)
+    return collect(reader, incident.window, folder.sub("logs"), markers, now=now, wait_s=wait_s, lake=lake)
 
 
 def work_out(
@@ -120,7 +130,9 @@ def work_out(
     on_progress(f"{len(attribution.events)} events are the suspects'")
     resolved = resolve_calls(reader, calls, evidence.zone)
     on_progress("resolving records to people")
-    who = _with_exposed(reader, population(), resolved)
+    everybody = population()
+    logs = replace(logs, coverage=(*logs.coverage, *everybody.coverage))
+    who = _with_exposed(reader, everybody, resolved)
     rows = with_people(resolved.records, who)
     kinds, unseen = categorise(reader, rows)
     rows = rows.assign(categories=kinds)
@@ -135,11 +147,23 @@ class Population:
 
     sources: tuple[Source, ...]
     people: People
+    coverage: tuple[Coverage, ...] = ()
 
 
 def population_of(reader: Reader, exposed: Iterable[str] = ()) -> Population:
     found = sources(candidates(reader, exposed))
     return Population(found, resolve(read_population(reader, found), found))
+
+
+def _population(reader: OrgReader, lake: Lake | None, now: datetime) -> Population:
+    """Everybody, from the last night's reading and what changed since, where there is one."""
+    if lake is not None:
+        found = sources(candidates(reader))
+        known = current_population(reader, lake, found, now)
+        if known is not None:
+            frames, line = known
+            return Population(found, resolve(frames, found), (line,))
+    return population_of(reader)
 
 
 def _with_exposed(reader: Reader, known: Population, resolved: Resolved) -> People:
@@ -155,7 +179,10 @@ def _attribute(
     incident: Incident, evidence: Evidence, now: datetime
 ) -> tuple[Attribution, Matched, tuple[Coverage, ...]]:
     """The suspects' events, what they asked for, and what their reports and list views come to."""
-    attribution = attribute(evidence.logs.events, evidence.marks, incident.window, now=now, own=evidence.own)
+    events = evidence.logs.events
+    if evidence.logs.closed:
+        events = with_suspects(evidence.logs.closed, events, evidence.marks, incident.window, now)
+    attribution = attribute(events, evidence.marks, incident.window, now=now, own=evidence.own)
     more, lines = evidence.others(attribution) if evidence.others else ([], ())
     calls = [*rest_calls(attribution), *bulk_calls(attribution), *usage_calls(attribution), *more]
     matched = match(attribution, calls, evidence.reader.shape)
@@ -214,4 +241,6 @@ def scope_incident(
     incident: Incident, systems: Systems, folder: IncidentFolder, ledger: Ledger, wait_s: float = 60
 ) -> ScopeSummary:
     """Whose data left. Counts alone leave the incident's folder."""
-    return scope(incident, systems, folder, ledger, now=datetime.now(UTC), wait_s=wait_s)
+    return scope(
+        incident, systems, folder, ledger, now=datetime.now(UTC), wait_s=wait_s, lake=lake_of(home())
+    )

@@ -24,6 +24,9 @@ import pandas as pd
 
 from tasks.incident import Coverage, Window, utc
 from tasks.scope.gaps import gaps_of
+from tasks.scope.ingest import link_or_copy
+from tasks.scope.lake import Lake
+from tasks.scope.lake_closed import Closed, closed_in
 from tasks.scope.logs import LogRead, instants, join_logs, read_log
 from tasks.scope.reader import OrgReader
 from tasks.scope.stated import few
@@ -74,6 +77,7 @@ class Logs:
     coverage: tuple[Coverage, ...]
     problems: tuple[str, ...]
     complete: bool  # everything up to the moment of asking has arrived
+    closed: Closed | None = None  # further events, which the lake holds
 
 
 def listed(reader: OrgReader, window: Window, now: datetime) -> list[LogFile]:
@@ -160,6 +164,22 @@ class LogStore:
             self._write_manifest()
         return len(fresh)
 
+    def adopt(self, files: Sequence[LogFile], closed: Closed) -> None:
+        """Take files from the lake's originals instead of downloading them again; the hash is the lake's."""
+        fresh = [file for file in files if file.id not in self.entries and file.id in closed.originals]
+        for file in fresh:
+            original = closed.originals[file.id]
+            link_or_copy(original.path, self.folder / file.name)
+            self.entries[file.id] = {
+                "file": file.name,
+                "sha256": original.sha256,
+                "bytes": original.path.stat().st_size,
+                "announced_bytes": file.length,
+                "created": file.created.isoformat(),
+            }
+        if fresh:
+            self._write_manifest()
+
     def _write_manifest(self) -> None:
         partial = self._manifest.with_suffix(".part")
         partial.write_text(json.dumps(self.entries, indent=2, sort_keys=True), encoding="utf-8")
@@ -211,21 +231,33 @@ def collect(
     wait_s: float,
     poll_s: float = 0.5,
     sleep: Callable[[float], None] = time.sleep,
+    lake: Lake | None = None,
 ) -> Logs:
-    """Download and read the logs until all markers have landed or `wait_s` seconds have passed."""
+    """Download and read the logs until all markers have landed or `wait_s` seconds have passed.
+
+    Files that the lake holds are taken from there.
+    """
     store = LogStore(folder)
     deadline = time.monotonic() + wait_s
     while True:
         files = [file for file in chosen(listed(reader, window, now)) if file.event_type in TYPES]
+        closed = closed_in(lake, files) if lake is not None else None
+        if closed:
+            store.adopt(files, closed)
         store.fetch(reader, files)
-        events, problems = store.read(files)
+        events, problems = store.read([file for file in files if not closed or file.id not in closed.files])
         landed = markers.landed(events)
         if len(landed) == len(markers.values) or time.monotonic() >= deadline:
             break
         sleep(min(poll_s, max(0.0, deadline - time.monotonic())))
     missing = frozenset(markers.values) - landed
-    gaps = gaps_of(files, {key: int(entry["bytes"]) for key, entry in store.entries.items()}, events)
-    return Logs(events, coverage_of(events, window, missing, now, gaps), problems, not missing)
+    told = dict(events)
+    if closed:
+        problems = (*closed.problems, *problems)
+        for kind, rows in closed.told().items():
+            told[kind] = pd.concat([rows, told[kind]], ignore_index=True).fillna("") if kind in told else rows
+    gaps = gaps_of(files, {key: int(entry["bytes"]) for key, entry in store.entries.items()}, told)
+    return Logs(events, coverage_of(told, window, missing, now, gaps), problems, not missing, closed)
 
 
 def coverage_of(
