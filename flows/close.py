@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.workspace import Workspace
+from flows.workspace import Workspace, alone
 from tasks.evidence.run import build_evidence
 from tasks.report.run import write_incident_report
 
@@ -21,8 +21,9 @@ def close(incident_id: str) -> State[str]:
         incident_id: A declared incident.
     """
     work = Workspace.open(incident_id)
-    write_incident_report(work.incident, work.systems, work.folder, work.ledger)
-    made = build_evidence(work.incident, work.systems, work.folder, work.ledger)
+    with alone(work.folder, "close"):
+        write_incident_report(work.incident, work.systems, work.folder, work.ledger)
+        made = build_evidence(work.incident, work.systems, work.folder, work.ledger)
     text = f"Evidence pack of {made.pack.entries} ledger entries"
     if made.problems:
         return Failed(message=f"{text}; {'; '.join(made.problems)}")

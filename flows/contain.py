@@ -13,12 +13,13 @@ from prefect.states import Completed, Failed
 from blocks.plan import system_of
 from flows.approval import suspendable, wait_for
 from flows.artifacts import containment_artifact
-from flows.workspace import Workspace, now
+from flows.workspace import Workspace, alone, now
 from tasks.contain.approvals import Approvals, Decision
 from tasks.contain.jar import jar_of
 from tasks.contain.planted import found_planted
 from tasks.contain.run import contain_system, plan_change_set
-from tasks.incident import AccessStatus, Containment, Incident, Mode, Suspect, System
+from tasks.incident import AccessStatus, Containment, Incident, Mode, Phase, Suspect, System
+from tasks.remediate.readers import readers_of, say_exposed
 from tasks.scope.found import FoundCredential
 from tasks.scope.leads import Leads, follow_leads
 from tasks.scope.run import find_credentials
@@ -49,7 +50,9 @@ def contain(
         return show_plan(work)
     if approved:
         Approvals(work.folder, work.ledger).answer(approved, approver or "", approved=True, now=now())
-    contained, searched, work = cut_and_follow(work, agreed_before(work))
+    with alone(work.folder, "contain"):  # two runs over one system would race each other
+        contained, searched, work = cut_and_follow(work, agreed_before(work))
+    work.folder.write(work.folder.containment, list(contained.values()))  # a wait may be long
     if any(one.status is AccessStatus.ASKED for one in contained.values()):
         contained |= cut_what_is_agreed(work, suspendable() if wait is None else wait)
     work.folder.write(work.folder.containment, list(contained.values()))
@@ -84,6 +87,7 @@ def cut_and_follow(work: Workspace, agreed: frozenset[str]) -> tuple[dict[str, C
         if not found:
             break
     contained = results((*done, *running.values()))
+    contained |= replace_where_nobody_reads(work, contained, agreed)
     if planted := found_planted(work.ledger):
         work = work.remember(work.incident.with_suspects(planted))
     return contained, searched, work
@@ -98,13 +102,29 @@ def followed(work: Workspace, known: Incident) -> tuple[tuple[Suspect, ...], boo
 
 
 def cut(
-    work: Workspace, systems: tuple[System, ...], agreed: frozenset[str]
+    work: Workspace, systems: tuple[System, ...], agreed: frozenset[str], replacing: bool = False
 ) -> dict[System, PrefectFuture[list[Containment]]]:
-    """Start containment of these systems side by side, one task each."""
+    """Start containment of these systems side by side, one task each; `replacing` is the engine's word."""
     return {
-        system: contain_system.submit(work.incident, work.systems, work.ledger, system, agreed)
+        system: contain_system.submit(work.incident, work.systems, work.ledger, system, agreed, replacing)
         for system in systems
     }
+
+
+def replace_where_nobody_reads(
+    work: Workspace, contained: dict[str, Containment], agreed: frozenset[str]
+) -> dict[str, Containment]:
+    """The secrets of Salesforce whose closing is their replacement, now that Vault has been cut.
+
+    The new ones are written to Vault: a leaked access that is still open there would read them. It is said
+    of each that was written all the same.
+    """
+    replaced = results(cut(work, (System.SALESFORCE,), agreed, replacing=True).values())
+    readers = readers_of(["vault:"], contained.values()).all
+    for key, one in replaced.items():
+        if one.status is AccessStatus.CLOSED:
+            say_exposed(work.ledger, Phase.CONTAIN, key, key, readers)
+    return replaced
 
 
 def results(runs: Iterable[PrefectFuture[list[Containment]]]) -> dict[str, Containment]:
@@ -135,10 +155,14 @@ def cut_what_is_agreed(work: Workspace, wait: bool) -> dict[str, Containment]:
             decision = wait_for(work, request)
         if decision is not Decision.APPROVED:
             break
-        fresh = plan_change_set(work.incident, work.systems, work.ledger).asking
-        if fresh.hash == request.hash:
-            touched = tuple({one.access.system for one in fresh.changes})
-            return results(cut(work, touched, fresh.closing).values())
+        with alone(work.folder, "contain"):
+            fresh = plan_change_set(work.incident, work.systems, work.ledger).asking
+            if fresh.hash == request.hash:
+                touched = tuple({one.access.system for one in fresh.changes})
+                closed = results(cut(work, touched, fresh.closing).values())
+                known = work.folder.read(work.folder.containment, list[Containment]) or []
+                everything = {one.access.key: one for one in known} | closed
+                return closed | replace_where_nobody_reads(work, everything, fresh.closing)
         asked = fresh
     return {}
 

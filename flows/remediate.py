@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.artifacts import steps_artifact
-from flows.workspace import Workspace
+from flows.workspace import Workspace, alone
 from tasks.remediate.replace import replace_credentials
 from tasks.remediate.steps import list_steps
 
@@ -20,8 +20,9 @@ def remediate(incident_id: str) -> State[str]:
         incident_id: A declared incident.
     """
     work = Workspace.open(incident_id)
-    replaced = replace_credentials(work.incident, work.systems, work.folder, work.ledger)
-    steps = list_steps(work.incident, work.systems, work.folder, work.ledger)
+    with alone(work.folder, "remediate"):
+        replaced = replace_credentials(work.incident, work.systems, work.folder, work.ledger)
+        steps = list_steps(work.incident, work.systems, work.folder, work.ledger)
     steps_artifact(incident_id, steps)
     done = sum(one.done for one in replaced)
     restored = f"{done} of {len(replaced)} integrations restored"

@@ -13,12 +13,13 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.close import close
-from flows.contain import contain
+from flows.contain import NEEDS_APPROVAL, contain
 from flows.declare import SuspectInput, declare
 from flows.notify import notify
 from flows.preserve import preserve
 from flows.remediate import remediate
 from flows.scope import scope
+from flows.settle import answered, hand_over, settle, waits
 from flows.workspace import Workspace, now
 from tasks.incident import Mode, new_incident_id
 from tasks.notify.run import tell_slack
@@ -46,7 +47,7 @@ def respond(
     """Preserve evidence, cut and prove every access, scope the leak, start the legal clocks, seal the record.
 
     Start it from this form with what is known; everything can be run again with the same incident id, and
-    nothing is done twice.
+    nothing is done twice. What needs an approval is asked for and keeps nothing else waiting.
 
     Args:
         what_happened: One sentence, without personal data: it is shown in Slack and in the report.
@@ -80,13 +81,44 @@ def respond(
         return contain(incident_id, return_state=True)
     phases: list[tuple[str, Callable[[], State[Any]]]] = [
         ("preserve", lambda: preserve(incident_id, return_state=True)),
-        ("contain", lambda: contain(incident_id, return_state=True)),
+        ("contain", lambda: contain_and_hand_over(incident_id)),
         ("scope", lambda: scope(incident_id, log_wait_s, return_state=True)),
         ("notify", lambda: notify(incident_id, answers, return_state=True)),
         ("remediate", lambda: remediate(incident_id, return_state=True)),
         ("close", lambda: close(incident_id, return_state=True)),
     ]
     failed = [name for name, run in phases if not carry_out(incident_id, name, run)]
+    if waits(Workspace.open(incident_id)):
+        return finish_waiting(incident_id, failed)
+    return ended(incident_id, failed)
+
+
+def contain_and_hand_over(incident_id: str) -> State[Any]:
+    """Cut what may be cut. For what waits for an approval a run of its own waits, from now on; this one goes
+    on with the phases that need no approval."""
+    state = contain(incident_id, wait=False, return_state=True)
+    if state.name == NEEDS_APPROVAL:
+        hand_over(Workspace.open(incident_id))
+    return state
+
+
+def finish_waiting(incident_id: str, failed: list[str]) -> State[Any]:
+    """End, if another run waits for the approval; else wait here, now that everything else is done."""
+    rest, work = [name for name in failed if name != "contain"], Workspace.open(incident_id)
+    if not answered(work) and hand_over(work):
+        also = f"; not complete: {', '.join(rest)}" if rest else ""
+        text = f"{incident_id}: closed but for what waits for an approval; another run waits for it{also}"
+        return Failed(name=NEEDS_APPROVAL, message=text)
+    state = settle(incident_id, return_state=True)
+    get_run_logger().info("settle: %s: %s", state.name, state.message)
+    if state.is_completed():
+        return ended(incident_id, rest)
+    also = f"; not complete: {', '.join(rest)}" if rest else ""
+    return Failed(name=state.name or "Failed", message=f"{incident_id}: {state.message}{also}")
+
+
+def ended(incident_id: str, failed: list[str]) -> State[Any]:
+    """The state of a response whose phases have all been run."""
     if failed:
         return Failed(message=f"{incident_id}: not complete: {', '.join(failed)}")
     return Completed(message=f"{incident_id}: contained, scoped, timed and sealed")
@@ -101,13 +133,14 @@ def carry_out(incident_id: str, name: str, run: Callable[[], State[Any]]) -> boo
     log.info("%s: %s in %.1f s: %s", name, state.name, seconds, state.message)
     done = state.is_completed()
     if name != "close":  # its message would change the record it has just sealed
-        announce(incident_id, name, done, state.message or "", seconds)
+        word = "waits for approval" if state.name == NEEDS_APPROVAL else "done" if done else "FAILED"
+        announce(incident_id, name, word, state.message or "", seconds)
     return done
 
 
-def announce(incident_id: str, phase: str, done: bool, message: str, seconds: float) -> None:
+def announce(incident_id: str, phase: str, word: str, message: str, seconds: float) -> None:
     """The phase's line in the incident channel, in the background: Slack must not slow the response."""
     work = Workspace.open(incident_id)
-    failed = () if done else (phase,)
-    text = f"*{phase}* {'done' if done else 'FAILED'} in {seconds:.1f} s: {message}"
+    failed = () if word == "done" else (phase,)
+    text = f"*{phase}* {word} in {seconds:.1f} s: {message}"
     tell_slack.submit(work.incident, work.systems, work.folder, phase, now(), text, failed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -44,6 +47,14 @@ class Workspace:
         """Store a changed incident (for example with suspects found on the way)."""
         self.folder.write(self.folder.incident, incident)
         return Workspace(incident, self.folder, self.ledger, self.systems)
+
+
+@contextmanager
+def alone(folder: IncidentFolder, what: str) -> Iterator[None]:
+    """One run at a time of this machine does `what` for an incident; another waits until it is done."""
+    with (folder.path / f".{what}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def actor(incident: Incident) -> str:

@@ -75,11 +75,23 @@ def _go_on(incident: str, request: Request, decision: str) -> None:
         if decision == "reject":
             return
         from flows.contain import contain
+        from flows.settle import bring_up
 
         state = contain(incident, wait=False, return_state=True)
-    typer.echo(state.message or state.name)
-    if not state.is_completed():
+        typer.echo(state.message or state.name)
+        failed = bring_up(incident) if _responded(incident) else []
+    for text in failed:
+        typer.echo(text)
+    if failed or not state.is_completed():
         raise typer.Exit(1)
+
+
+def _responded(incident: str) -> bool:
+    """Whether the phases after containment have been run: then they are run again for what is new."""
+    from tasks.incident import IncidentFolder
+    from tasks.remediate.steps import steps_file
+
+    return steps_file(IncidentFolder.of(incident)).exists()
 
 
 def _resumed(flow_run: str, decision: str) -> bool:
