@@ -158,28 +158,10 @@ def test_exported_events_are_read_offline(licensed: Twin, tmp_path: Path) -> Non
     thief.http.headers["Sforce-Query-Options"] = "batchSize=200"
     thief.query("SELECT Id, Email FROM Contact", pages=1)
     assert colleague(licensed).query("SELECT Id, Name FROM Product2 LIMIT 3")
-    fields = [
-        *(
-            "EventDate",
-            "EventIdentifier",
-            "UserId",
-            "Username",
-            "SessionKey",
-            "LoginKey",
-            "SourceIp",
-            "Query",
-        ),
-        *(
-            "Query",
-            "Operation",
-            "RowsProcessed",
-            "RowsReturned",
-            "Records",
-            "ApiType",
-            "Application",
-            "UserAgent",
-        ),
-    ]
+    fields = (
+        "EventDate EventIdentifier UserId Username SessionKey LoginKey SourceIp Query Operation RowsProcessed "
+        "RowsReturned Records ApiType Application UserAgent"
+    ).split()
     soql = f"SELECT {', '.join(fields)} FROM ApiEvent WHERE EventDate >= {since:%Y-%m-%dT%H:%M:%S.000Z}"
     rows = pd.DataFrame(list(OrgReader(licensed.org).query(soql)))[fields]
     write(tmp_path / "logs" / "export of events.csv", as_csv(rows.fillna("")))
