@@ -159,8 +159,8 @@ def test_exported_events_are_read_offline(licensed: Twin, tmp_path: Path) -> Non
     thief.query("SELECT Id, Email FROM Contact", pages=1)
     assert colleague(licensed).query("SELECT Id, Name FROM Product2 LIMIT 3")
     fields = (
-        "EventDate EventIdentifier UserId Username SessionKey LoginKey SourceIp Query Operation RowsProcessed "
-        "RowsReturned Records ApiType Application UserAgent"
+        "EventDate EventIdentifier UserId Username SessionKey LoginKey SourceIp Query Operation "
+        "RowsProcessed RowsReturned Records ApiType Application UserAgent"
     ).split()
     soql = f"SELECT {', '.join(fields)} FROM ApiEvent WHERE EventDate >= {since:%Y-%m-%dT%H:%M:%S.000Z}"
     rows = pd.DataFrame(list(OrgReader(licensed.org).query(soql)))[fields]
