@@ -73,16 +73,6 @@ class Reader:
     address: str | None
 
 
-def readers(
-    lines: Iterable[str], mount: str, path: str, *, since: datetime, until: datetime | None = None
-) -> list[Reader]:
-    """Every answered read of a KV version 2 secret, oldest first; refused reads and damaged lines are left
-    out."""
-    wanted = f"{mount.strip('/')}/data/{path.strip('/')}"
-    mentioned = (line for line in lines if wanted in line)
-    return [reader for reader in reads(mentioned, since=since, until=until) if reader.path == wanted]
-
-
 def reads(lines: Iterable[str], *, since: datetime, until: datetime | None = None) -> list[Reader]:
     """Every answered read of a secrets engine, oldest first; not what a token asks about itself (`auth/`)."""
     found = []

@@ -12,7 +12,7 @@ from hvac.exceptions import Forbidden
 
 from blocks.errors import BadInput
 from blocks.vault import VaultServer
-from blocks.vault_audit import audit_lines, hashed, made_by, readers
+from blocks.vault_audit import audit_lines, hashed, made_by, reads
 from deployments.lab.vault import AUDIT_DEVICE, Vault
 from deployments.lab.vault_world import STOLEN_FROM, VaultWorld, put
 
@@ -49,14 +49,15 @@ def test_the_reader_of_a_secret_is_known_and_who_was_refused_is_not_called_one(
     with pytest.raises(Forbidden):
         read(lab_vault, lab_vault_world.innocent_token, "integrations/support-chat")
 
-    found = readers(["{broken", *audit_lines(server)], "kv", "integrations/support-chat", since=AGO)
+    lines = ["{broken", *audit_lines(server)]
+    found = [one for one in reads(lines, since=AGO) if one.path == "kv/data/integrations/support-chat"]
 
     assert [reader.role for reader in found] == [STOLEN_FROM]
     assert hashed(server, [stolen.accessor]) == {found[0].accessor_hash: stolen.accessor}
     entity = lab_vault.client().auth.token.lookup_accessor(stolen.accessor)["data"]["entity_id"]
     assert found[0].entity == entity
     later = datetime.now(UTC) + timedelta(minutes=1)
-    assert readers(audit_lines(server), "kv", "integrations/support-chat", since=later) == []
+    assert reads(audit_lines(server), since=later) == []
 
 
 def test_an_orphan_made_by_the_stolen_token_is_found(
