@@ -15,6 +15,7 @@ import pytest
 
 from deployments.lab.lab import Lab
 from deployments.prefect_server import PrefectServer
+from deployments.serving import LAB_PLAN
 from tasks.contain.approvals import Approvals, Request
 from tasks.evidence.ledger import open_ledger
 from tasks.evidence.verify import verify
@@ -134,7 +135,7 @@ def test_the_default_is_followed_though_worker_and_server_died_while_it_waited(
                 {"kind": "salesforce-user", "identifier": "support-chat@lab.example"},
             ],
             "window_start": (now - timedelta(hours=1)).isoformat(),
-            "plan": "lab",
+            "plan": LAB_PLAN,
             "incident_id": incident,
             "log_wait_s": 20,
         }
