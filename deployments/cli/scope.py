@@ -91,6 +91,10 @@ def as_json(summary: ScopeSummary) -> dict[str, Any]:
                 "present": line.present,
                 "events": line.events,
                 "statement": line.statement,
+                "licensed": line.licensed,
+                "gaps": line.gaps,
+                "lag_s": line.lag_s,
+                "effect": line.effect,
             }
             for line in summary.coverage
         ],

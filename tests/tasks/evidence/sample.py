@@ -146,7 +146,27 @@ SCOPE = ScopeSummary(
             "EventLogFile UniqueQuery", True, at(hours=-19), at(minutes=-3), 311, "Text of every query seen."
         ),
         Coverage(
-            "ApiEvent", False, None, None, 0, "Not licensed: record ids are bounded by running queries again."
+            "ApiEvent",
+            False,
+            None,
+            None,
+            0,
+            "Not licensed: record ids are bounded by running queries again.",
+            licensed=False,
+            lag_s=300,
+            effect="the records of queries are those that running them again gives",
+        ),
+        Coverage(
+            "EventLogFile RestApi",
+            True,
+            at(hours=-19),
+            at(minutes=-3),
+            812,
+            "One hour is missing.",
+            licensed=True,
+            gaps=("no event at 2026-11-24 03:00 UTC",),
+            lag_s=21_600,
+            effect="what happened in the gaps is in no count",
         ),
     ),
     queries=311,
