@@ -81,9 +81,7 @@ def _logins(reader: OrgReader, suspected: Suspected, window: Window, now: dateti
     if LOGINS.name not in reader.object_names:
         return absent(LOGINS, "is not there for us (Manage Users or Monitor Login History is needed)")
     try:
-        rows = list(
-            reader.query(_soql("LoginTime, UserId, SourceIp", "LoginHistory", "LoginTime", window, now))
-        )
+        rows = list(reader.query(_soql("LoginTime, UserId", "LoginHistory", "LoginTime", window, now)))
         earlier = list(_earlier(reader, suspected, window))
     except LeakResponseError as error:
         return absent(LOGINS, f"could not be read ({error.problem})")
@@ -91,26 +89,26 @@ def _logins(reader: OrgReader, suspected: Suspected, window: Window, now: dateti
     mine = [row for row in rows if str(row.get("UserId") or "")[:15] in suspected.users]
     said = [f"{len(mine)} of them of the suspects' users"]
     if earlier:
-        first, address, user = min(earlier)
+        first, user = min(earlier)  # the address stays out: statements go into run history
         said.append(
-            f"first login from a suspect's address ({address}, user {user}): {minute(first)} UTC, before the "
-            f"window's start: {len(earlier)} logins are outside of it, begin the window earlier"
+            f"first login from an address of the suspects (user {user}): {minute(first)} UTC, before the "
+            f"window's start; {len(earlier)} logins from these are outside of it: begin the window earlier"
         )
     return present(LOGINS, times, window, now, said="; ".join(said))
 
 
-def _earlier(reader: OrgReader, suspected: Suspected, window: Window) -> Iterator[tuple[datetime, str, str]]:
-    """Logins from the suspects' addresses before the window: time, address, user."""
+def _earlier(reader: OrgReader, suspected: Suspected, window: Window) -> Iterator[tuple[datetime, str]]:
+    """Logins from the suspects' addresses before the window: time, user."""
     addresses = sorted(suspected.addresses)
     since = f"{window.start - LOOK_BACK:%Y-%m-%dT%H:%M:%SZ}"
     for start in range(0, len(addresses), 100):
         soql = (
-            "SELECT LoginTime, SourceIp, UserId FROM LoginHistory "  # noqa: S608 - SOQL, quoted
+            "SELECT LoginTime, UserId FROM LoginHistory "  # noqa: S608 - SOQL, quoted
             f"WHERE SourceIp IN ({quoted(addresses[start : start + 100])}) "
             f"AND LoginTime >= {since} AND LoginTime < {window.start:%Y-%m-%dT%H:%M:%SZ}"
         )
         for row in reader.query(soql):
-            yield utc(str(row["LoginTime"])), str(row["SourceIp"]), str(row["UserId"])
+            yield utc(str(row["LoginTime"])), str(row["UserId"])
 
 
 # --- setup changes -------------------------------------------------------------------------------------
