@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from tasks.scope.logs import column_name, read_table
+from tasks.scope.logs import column_name, delimiter_of, read_table
 
 CHUNK = 64 * 1024 * 1024  # bytes joined for one parse: bounds memory whatever the size of a unit
 BLOCK = 4 * 1024 * 1024  # what one thread parses; a quoted line break may fall on its edge
@@ -69,8 +69,9 @@ def _first_row(path: Path) -> dict[str, str]:
         head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
     wide = head[:2] in _WIDE
     text = head.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-    rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=""))
-    header = [column.strip().upper() for column in next(rows, [])]
+    text = text.replace("\0", "")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+    header = [column_name(column) for column in next(rows, [])]
     return dict(zip(header, next(rows, []), strict=False))
 
 
@@ -127,7 +128,8 @@ def _split(data: bytes, named: Callable[[str], str]) -> tuple[tuple[str, ...], b
     """Column names and the rest; no names where they are not plain or not unique."""
     line, _, body = data.partition(b"\n")
     try:
-        names = next(csv.reader([line.decode("utf-8").rstrip("\r")]), [])
+        text = line.decode("utf-8").rstrip("\r")
+        names = next(csv.reader([text]), []) if delimiter_of(text) == "," else []
     except (UnicodeDecodeError, csv.Error):
         return (), b""
     header = tuple(named(column) for column in names)

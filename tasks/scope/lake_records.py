@@ -22,8 +22,12 @@ from tasks.scope.engine import name, text
 from tasks.scope.ingest import log_files
 from tasks.scope.lake import FORMAT, META, Lake, meta_sql, part_of, put_in_place, read_meta
 from tasks.scope.lake_parse import parse
+from tasks.scope.lake_people import PeopleMap, Population, build_people
+from tasks.scope.local import LocalReader
 from tasks.scope.local_names import field_name
+from tasks.scope.population import candidates, sources
 
+SAMPLE = 2_000  # rows
 ROWS = 122_880  # of a row group, the engine's own measure
 _OBJECT = re.compile(r"^([A-Za-z]\w*?)(?:[-_. ]\d+)?(?:[-. ].*)?$")
 
@@ -64,6 +68,20 @@ def ingest_records(folder: Path, lake: Lake) -> Stored:
         if target.exists():
             files[name_] = target
     return Stored(files, tuple(problems))
+
+
+def resolve_stored(stored: Stored, lake: Lake) -> PeopleMap:
+    """Make the record-to-person map of all stored records. What each object's columns mean is told by its
+    first rows. No map where no object is about people."""
+    samples = {
+        name_: next(pq.ParquetFile(path).iter_batches(SAMPLE)).to_pandas().astype("str")
+        for name_, path in stored.files.items()
+    }
+    found = [one for one in sources(candidates(LocalReader(samples))) if one.object in stored.files]
+    if not found:
+        return PeopleMap(0, 0, 0)
+    made_from = sorted(str((read_meta(path) or {}).get("fingerprint")) for path in stored.files.values())
+    return build_people(lake, Population(stored.files, found, {}), repr(made_from))
 
 
 def convert(

@@ -101,7 +101,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         return _parquet(data, problems)
     text = _text(data, problems)
     csv.field_size_limit(min(sys.maxsize, _FIELD_LIMIT))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     header = [name.strip() for name in next(rows, [])]
     if not header or header == [""]:
         return pd.DataFrame(), ["empty, not even a header"]
@@ -142,7 +142,7 @@ def _as_text(values: pd.Series[Any]) -> pd.Series[str]:
     return values.astype("object").where(values.notna(), "").astype("str")
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """The separator of the header line: spreadsheets write semicolons or tabs in half of the world."""
     header = text.partition("\n")[0]
     return max(",;\t|", key=header.count)

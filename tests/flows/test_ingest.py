@@ -63,15 +63,14 @@ def test_threads_and_two_dask_workers_give_the_same_answer(tmp_path: Path) -> No
     lakes = {runner: filled(tmp_path, runner) for runner in ("threads", "dask")}
     for kind in COLUMNS:
         held = [lake.events(kind, WINDOW, NOW) for lake in lakes.values()]
-        pd.testing.assert_frame_equal(
-            *(rows.sort_values(list(rows.columns), ignore_index=True) for rows in held)
-        )
+        one, other = (rows.sort_values(list(rows.columns), ignore_index=True) for rows in held)
+        pd.testing.assert_frame_equal(one, other)
     answers = [asked(lake, runner) for runner, lake in lakes.items()]
     answers.append(find(lakes["dask"], MARKS, WINDOW, now=NOW, kinds=("contact",)))
-    for other in answers[1:]:
-        assert other.known == answers[0].known
+    for answer in answers[1:]:
+        assert answer.known == answers[0].known
         for name in ("sums", "records", "features", "table"):
-            pd.testing.assert_frame_equal(getattr(answers[0], name), getattr(other, name))
+            pd.testing.assert_frame_equal(getattr(answers[0], name), getattr(answer, name))
     assert len(answers[0].records)
 
 
@@ -81,6 +80,24 @@ def test_the_flow_by_threads_twice(tmp_path: Path) -> None:
     assert "200 events" in str(first.message)
     again = ingest(str(tmp_path / "csv"), str(tmp_path / "lake"), return_state=True)
     assert "0 new files; 0 type-days made" in str(again.message)
+
+
+def test_records_are_resolved_to_people(tmp_path: Path) -> None:
+    """Capitals, another separator and a record that stands in two files."""
+    folder = tmp_path / "records"
+    folder.mkdir()
+    rows = [f"003{n:012d}AAA,Ana,Silva,p{n // 2}@x.com,2026-11-01T00:00:00Z" for n in range(10)]
+    head = "ID,FIRSTNAME,LASTNAME,EMAIL,SYSTEMMODSTAMP"
+    (folder / "Contact-1.csv").write_text("\n".join([head, *rows[:6]]) + "\n", encoding="utf-8")
+    semicolons = "\n".join([head, *rows[5:]]).replace(",", ";")
+    (folder / "Contact-2.csv").write_text(semicolons + "\n", encoding="utf-8-sig")
+    (folder / "Note.csv").write_text("What\nnothing\n", encoding="utf-8")
+    state = ingest(records=str(folder), lake=str(tmp_path / "lake"), return_state=True)
+    assert "10 records are about 5 people" in str(state.message)
+    assert "records were there twice" in str(state.message)
+    assert "no Id column" in str(state.message)
+    with pytest.raises(BadInput, match="Nothing to bring in"):
+        ingest()
 
 
 def test_bad_settings_and_folders_are_refused(tmp_path: Path) -> None:
