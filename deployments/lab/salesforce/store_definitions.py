@@ -69,6 +69,7 @@ def _fields(schema: Schema) -> Rows:
     rows = [
         _field(sobject, field)
         for sobject in schema.objects.values()
+        if not sobject.licence
         for field in sobject.fields
         if not field.hidden
     ]
