@@ -165,11 +165,12 @@ def run_campaign(module: str, given: argparse.Namespace, bad: Container[str]) ->
 
 def _collect(labs: list[subprocess.Popen[str]], results: Results, bad: Container[str]) -> None:
     started = shown = time.monotonic()
-    todo, done = 0, Counter[str]()
+    todo, done = 0, Counter[str]()  # labs that have not begun yet have not said how much they have to do
     for line in _lines(labs):
         told = json.loads(line)
         if "share" in told:
             todo += told["share"]
+            started = time.monotonic() if not done else started
             continue
         one = results.add(told)
         done[one.word] += 1
