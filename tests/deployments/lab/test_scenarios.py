@@ -17,8 +17,11 @@ from deployments.lab.lab import Lab
 from deployments.lab.scenarios import insider_export, leaked_ci_key
 from deployments.lab.scenarios.scenario import Scenario
 from tasks.contain.engine import contain
-from tasks.evidence.ledger import open_ledger
-from tasks.incident import AccessStatus, Incident, Suspect, Window
+from tasks.evidence.ledger import FileLedger, open_ledger
+from tasks.incident import AccessStatus, Containment, Incident, IncidentFolder, Suspect, Window
+from tasks.remediate.job import Outcome
+from tasks.remediate.replace import replace_all
+from tasks.remediate.steps import open_steps
 
 
 @pytest.fixture
@@ -41,6 +44,30 @@ def stolen(lab: Lab, scenario: Scenario) -> dict[str, int]:
             served = json.loads(line)
             found.setdefault(served["object"], set()).add(served["record_id"])
     return {name: len(ids) for name, ids in found.items()}
+
+
+def its_keys_are_replaced(
+    lab: Lab, incident: Incident, found: list[Containment], ledger: FileLedger, home: Path
+) -> None:
+    """The pipeline is an integration of the plan: a new AWS key stands where it reads, and works; the key of
+    its Salesforce login is a step for a person, with link, owner and due time."""
+    folder, systems = IncidentFolder.of(incident.id, home / "home"), Systems.from_lab(lab.json_path)
+    folder.write(folder.containment, found)
+    replaced = {one.integration: one for one in replace_all(incident, systems, folder, ledger)}
+    pipeline = replaced["Release Pipeline"]
+    by_kind = {one.kind: one for one in pipeline.credentials}
+    key = by_kind["aws-user"]
+    assert (key.outcome, key.new_works, key.old_refused) == (Outcome.REPLACED, True, True), key
+    assert key.places == ("vault:kv/integrations/release-pipeline",)
+    assert by_kind["connected-app"].outcome is Outcome.PERSON
+    assert pipeline.seconds_of_access > 0
+    assert pipeline.seconds_of_outage > 0
+    assert pipeline.outage_over is False  # until the person has done it
+    steps = [s for s in open_steps(incident, systems.plan, folder, ledger) if s.about == "Release Pipeline"]
+    (step,) = [one for one in steps if "new key pair" in one.instructions]
+    assert step.owner == "integration_engineer"
+    assert f"{lab.info['salesforce']['url']}/lightning/setup/" in step.instructions
+    assert step.instructions.startswith("By ")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,8 @@ def test_the_attack_succeeds_until_it_is_contained(
         assert {c.access.kind for c in found if c.status is AccessStatus.CLOSED} >= kinds, found
         bad = [c for c in found if c.status not in (AccessStatus.CLOSED, AccessStatus.MANUAL)]
         assert bad == []
+        if scenario is leaked_ci_key.SCENARIO:
+            its_keys_are_replaced(lab, incident, found, ledger, tmp_path)
         attacker.stop()
     finally:
         attacker.kill()
