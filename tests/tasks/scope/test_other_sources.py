@@ -60,20 +60,31 @@ def test_changes_of_the_suspects_and_an_ordered_export_are_named(late: Twin, tmp
     assert "1 data exports were ordered, 1 of them by the suspects' users" in changes
 
 
-def test_a_listed_job_that_no_log_holds_yet_counts_for_the_upper_bound(late: Twin, tmp_path: Path) -> None:
+def test_a_listed_job_counts_and_the_logs_that_follow_only_narrow_the_bounds(
+    late: Twin, tmp_path: Path
+) -> None:
     since = start()
     thief = Thief(late)
     thief.query("SELECT Id FROM Account LIMIT 1")
     late.lab("flush", json={})  # so that the suspects' user is known
-    job = thief.call(
-        "POST", "jobs/query", json={"operation": "query", "query": "SELECT Id, Email FROM Lead"}
-    ).json()["id"]
+    soql = "SELECT Id, Email FROM Lead WHERE LastName < 'G'"
+    job = thief.call("POST", "jobs/query", json={"operation": "query", "query": soql}).json()["id"]
     while thief.call("GET", f"jobs/query/{job}").json()["state"] != "JobComplete":
         time.sleep(0.05)
     assert thief.call("GET", f"jobs/query/{job}/results").ok
-    done = scoped(late, tmp_path, since, wait_s=0)
-    assert "1 of the suspects' users are in no log yet" in said(done, "bulk job list")
-    leads = {record for record in done.served() if record[0] == "Lead"}
+    before = scoped(late, tmp_path, since, wait_s=0)
+    assert "1 of the suspects' users are in no log yet" in said(before, "bulk job list")
+    leads = {record for record in before.served() if record[0] == "Lead"}
     assert leads
-    assert leads <= done.found()
-    assert not leads & done.found(certain=True)
+    possible, sure = before.found(), before.found(certain=True)  # the next scoping writes the same files
+    assert leads < {record for record in possible if record[0] == "Lead"}  # its query is not known
+    assert not leads & sure
+    late.lab("flush", json={})
+    after = scoped(late, tmp_path, since, wait_s=0)
+    assert possible > after.found() >= after.served()
+    assert sure <= after.found(certain=True)
+    old, new = before.summary.records, after.summary.records
+    assert old.lower <= new.lower <= len(after.served()) <= new.upper < old.upper
+    changed = said(after, "what changed since")
+    assert f"records {old.lower}-{old.upper} to " in changed
+    assert "lines of evidence" in changed
