@@ -106,6 +106,7 @@ def attribute(
     candidates = everything[inside & ~ours]
     why, spread = _spread(candidates, marks)
     weak = _same_machine(candidates, why, spread.machines)
+    weak = weak.mask((weak == "") & _nameless(candidates, why, marks), "no app named")
     events = candidates.assign(why=why.where(why != "", weak), certain=why != "")
     events = events[events["why"] != ""]
     undated = int(events["at"].isna().sum())
@@ -178,6 +179,16 @@ def _spread(events: pd.DataFrame, marks: Marks) -> tuple[pd.Series[str], Marks]:
         why = grown
     machines = _machines(events[why != ""]) | marks.machines
     return why, replace(marks, sessions=sessions, logins=logins, machines=machines)
+
+
+def _nameless(events: pd.DataFrame, why: pd.Series[str], marks: Marks) -> pd.Series[bool]:
+    """Sessions of which no log says the app, where the log that names it for every call is missing: any of
+    them may be the suspected app's."""
+    if not (marks.apps or marks.app_names) or (events["type"] == "ApiTotalUsage").any():
+        return pd.Series(False, index=events.index)
+    named = events[(events["app"].str.strip() != "") | (events["app_name"].str.strip() != "") | (why != "")]
+    known = events["session"].isin(_keys(named["session"])) | events["login"].isin(_keys(named["login"]))
+    return ~known & ~events["session"].isin(NO_KEYS)
 
 
 def _machines(events: pd.DataFrame) -> frozenset[tuple[str, str]]:

@@ -218,10 +218,23 @@ def _stopped(ask: Ask, asked: Asked, scene: _Scene, rows: int) -> _Verdict:
     """Fewer rows were sent than match: paging stopped, or the user may see fewer. Whole pages of a known
     order are told; another number may be what the user may see, anywhere in that order."""
     if _whole_pages(ask, rows) and _told_order(asked, scene):
-        chosen = scene.there & (scene.there.cumsum() <= rows)
-        return _Verdict(chosen, chosen, rows)
+        return _ranked(scene, 0, rows, rows)
     note = f"{rows} of {int(scene.matching.sum())} rows were observed: which ones cannot be told"
     return _Verdict(scene.nothing, scene.there, rows, note)
+
+
+def _ranked(scene: _Scene, offset: int, count: int, rows: int | None) -> _Verdict:
+    """So many rows from an offset on, of an order that is known. A row that changed since may have been
+    deleted then, and restored: those after it may have stood one place earlier."""
+    latest = scene.there.astype("int64").cumsum()
+    earliest = latest - (scene.there & scene.changed).astype("int64").cumsum()
+    sure = scene.there & ~scene.changed & (earliest > offset) & (latest <= offset + count)
+    first = earliest + scene.changed
+    possible = scene.there & (latest > offset) & (first <= offset + count)
+    if sure.sum() == rows:
+        return _Verdict(sure, sure, int(sure.sum()))
+    least = int(sure.sum()) if rows is None else rows
+    return _Verdict(sure, possible, least, "" if sure.sum() == possible.sum() else _MOVED)
 
 
 def _whole_pages(ask: Ask, rows: int) -> bool:
@@ -264,10 +277,8 @@ def _limited(asked: Asked, scene: _Scene, limit: int | None, rows: int | None) -
     if limit == 0:
         return _Verdict(scene.nothing, scene.nothing, 0)
     if _told_order(asked, scene):
-        rank = there.cumsum()
         most = n if limit is None else limit
-        chosen = there & (rank > offset) & (rank <= offset + (most if rows is None else min(rows, most)))
-        return _Verdict(chosen, chosen, int(chosen.sum()))
+        return _ranked(scene, offset, most if rows is None else min(rows, most), rows)
     least = min(n, limit if limit is not None else n) if rows is None else min(rows, n)
     if rows is None and (scene.moved or scene.doubts or asked.widened or offset):
         least = 0

@@ -48,7 +48,7 @@ class Asked:
 
 
 def digest(text: str) -> str:
-    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
+    return hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def understand(text: str, shape: OrgShape) -> Asked:
@@ -95,8 +95,9 @@ def _parents(root: ObjectShape, shape: OrgShape, above: Path = ()) -> Iterator[R
 
 
 def _unread(name: str, text: str, why: str, shape: OrgShape) -> Asked:
-    """The first FROM outside of brackets and quotes names the object."""
+    """The first FROM outside of brackets, quotes and comments names the object."""
     outside = re.sub(r"'(?:[^'\\]|\\.)*'", "''", text)
+    outside = re.sub(r"/\*.*?\*/|--[^\n]*", " ", outside, flags=re.DOTALL)
     while (shorter := re.sub(r"\([^()]*\)", " ", outside)) != outside:
         outside = shorter
     match = _FROM.search(outside) or _FROM.search(text)

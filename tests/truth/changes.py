@@ -19,6 +19,7 @@ class Changes:
 
     def __init__(self, twin: Twin, random: Random) -> None:
         self.twin, self.random = twin, random
+        self.made: list[str] = []  # leads about one newcomer, whom the twin's own truth does not know
 
     def some(self) -> None:
         self.random.choice((self._edit, self._edit, self._close, self._delete, self._restore, self._merge,
@@ -59,7 +60,7 @@ class Changes:
 
     def _make(self) -> None:
         values = {"LastName": "Newcomer", "Company": "New Ltd", "Email": "newcomer@lab.example"}
-        self.twin.lab("insert", json={"object": "Lead", "record": values})
+        self.made += self.twin.lab("insert", json={"object": "Lead", "record": values}).json()["ids"]
 
     def _merge(self) -> None:
         """Two contacts of the same person become one: children move, the loser is deleted."""

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,9 +19,11 @@ from tasks.incident import Incident, IncidentFolder, Suspect, SuspectKind, Windo
 from tasks.scope.attribution import Own
 from tasks.scope.directory import marks_of
 from tasks.scope.exposure import exposures
+from tasks.scope.gather import with_stores
 from tasks.scope.markers import place_markers
 from tasks.scope.reader import OrgReader
-from tasks.scope.run import Evidence, population_of, work_out
+from tasks.scope.realtime import record_ids
+from tasks.scope.run import Evidence, others_of, population_of, work_out
 from tasks.scope.salt import salt_in
 from tasks.scope.sources import Logs, collect
 from tests.tasks.scope.attack import Notes, Thief, Twin
@@ -77,8 +80,11 @@ class World:
         began = self.now()
         words = vocabulary(self.twin, began)
         made = []
+        licensed = first // BATCH % 3 == 2
+        self.twin.lab("licences", json={"licences": ["realtime"] if licensed else []})
         for number in range(first, first + size):
             made.append(self._attack(number, words))
+            made[-1].licensed = licensed
             if self.random.random() < 0.3:
                 self.changes.some()
             # A jump ends every session: not more often than the responder may log in.
@@ -93,7 +99,7 @@ class World:
             reader, window, self.home / "logs", place_markers(reader), now=now, wait_s=30, sleep=self._flush
         )
         assert logs.complete
-        self._score(made, reader, logs)
+        self._score(made, reader, with_stores(reader, logs, window, now))
 
     def _flush(self, _seconds: float) -> None:
         self.twin.lab("flush", json={})
@@ -137,6 +143,7 @@ class World:
             (p["object"], p["record_id"]): Person(p["person"], p["residence"])
             for p in self.twin.lines("persons")
         }
+        persons |= {("Lead", record): Person("newcomer", "unknown") for record in self.changes.made}
         attacks = list(attacks)
         served = self.twin.truth(attacks[0].since)
         own = Own(REQUEST_ID_PREFIX, reader.org.whoami().user_id)
@@ -151,7 +158,15 @@ class World:
             )
             folder = IncidentFolder.of(incident.id, self.home)
             salt = salt_in(folder.sub("exposure"))
-            evidence = Evidence(reader, replace(logs, events=events), marks_of(reader, incident), own, salt)
+            evidence = Evidence(
+                reader,
+                replace(logs, events=events),
+                marks_of(reader, incident),
+                own,
+                salt,
+                records=partial(record_ids, reader),
+                others=partial(others_of, reader, window, attack.until),
+            )
             summary = work_out(incident, evidence, lambda: people, folder, Notes(), now=attack.until)
             attack.notes = [c.statement for c in summary.coverage if c.source == "queries run again"]
             add(self.scores, attack, Outcome.of(truth, exposures(folder), persons, summary))

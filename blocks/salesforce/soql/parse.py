@@ -19,6 +19,12 @@ from blocks.salesforce.soql.strings import BadEscape, unescape, unescape_pattern
 MAX_CHARACTERS = 100_000  # Salesforce's own limit
 MAX_NESTING = 200  # of brackets and NOT; deeper than any client writes, shallow enough to walk recursively
 
+# Words that the SOQL reference forbids as alias names.
+RESERVED = frozenset(
+    "and asc desc excludes first from group having in includes last like limit not null nulls or "
+    "select using where with".split()
+)
+
 _NESTING = re.compile(r"'(?:[^'\\]|\\.)*'|(\()|(\))|(\bnot\b)", re.IGNORECASE)
 _CLOSED = re.compile(r"'([^'\\\n\r]|\\[^\n\r])*'")
 
@@ -42,6 +48,14 @@ def _path(token: Token) -> ast.Path:
 def _name(token: Token) -> str:
     """An object or function name: dotted only where the caller says so."""
     return ".".join(_path(token))
+
+
+def _alias(token: Token | None) -> str | None:
+    if token is None:
+        return None
+    if token.lower() in RESERVED:
+        raise _Misplaced(token, f"{token} is a word of SOQL and cannot be an alias")
+    return str(token)
 
 
 def _simple(token: Token, what: str) -> str:
@@ -82,7 +96,7 @@ class _Builder(Transformer[Token, Any]):
         return items
 
     def field(self, path: Token, alias: Token | None = None) -> ast.FieldRef:
-        return ast.FieldRef(_path(path), None if alias is None else str(alias))
+        return ast.FieldRef(_path(path), _alias(alias))
 
     def function(self, name: Token, *args: Any) -> ast.Function | ast.Fields:
         called = _simple(name, "a function's name")
@@ -99,7 +113,7 @@ class _Builder(Transformer[Token, Any]):
     def aliased(self, call: ast.Function | ast.Fields, alias: Token) -> ast.Function:
         if isinstance(call, ast.Fields):
             raise _Misplaced(alias, "FIELDS() cannot have an alias")
-        return ast.Function(call.name, call.args, str(alias))
+        return ast.Function(call.name, call.args, _alias(alias))
 
     def subquery(self, query: ast.Query) -> ast.SubQuery:
         return ast.SubQuery(query)
@@ -126,7 +140,7 @@ class _Builder(Transformer[Token, Any]):
         return [(path, alias) for path, alias, _ in (first, *others)]
 
     def from_item(self, path: Token, alias: Token | None) -> tuple[ast.Path, str | None, Token]:
-        return _path(path), None if alias is None else str(alias), path
+        return _path(path), _alias(alias), path
 
     def scope(self, name: Token | None) -> str | None:
         return None if name is None else str(name)

@@ -80,6 +80,7 @@ BAD = (
     ("SELECT * FROM Account", 7),
     ("SELECT Id FROM", 14),
     ("SELECT Id, FROM Account", 11),
+    ("SELECT Id not FROM Account", 10),
     ("SELECT Id Name Email FROM Account", 15),
     ("SELECT Id FROM Account WHERE", 28),
     ("SELECT Id FROM Account WHERE Name = 'abc", 36),
