@@ -31,13 +31,14 @@ def test_the_new_secret_is_written_only_in_the_second_round(
 ) -> None:
     suspect = incident(f"connected-app={LABEL}")
     before = kept_in(lab_vault)
+    assert logs_in(twin) is not None  # a token to cut in the first round
 
     first = contain(suspect, systems, ledger, replacing=False)
 
     assert {one.access.kind for one in first} >= {"external-app-tokens"}
     assert "external-app-secret" not in {one.access.kind for one in first}
     assert kept_in(lab_vault) == before
-    assert logs_in(twin) is not None
+    assert logs_in(twin) is None  # its user is frozen: waiting lets nobody in
 
     second = contain(suspect, systems, ledger, replacing=True)
 
