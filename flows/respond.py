@@ -87,8 +87,10 @@ def respond(
         ("remediate", lambda: remediate(incident_id, return_state=True)),
         ("close", lambda: close(incident_id, return_state=True)),
     ]
-    failed = [name for name, run in phases if not carry_out(incident_id, name, run)]
-    if waits(Workspace.open(incident_id)):
+    states = {name: carry_out(incident_id, name, run) for name, run in phases}
+    asked = states["contain"].name == NEEDS_APPROVAL
+    failed = [n for n, s in states.items() if not s.is_completed() and not (asked and n == "contain")]
+    if asked or waits(Workspace.open(incident_id)):
         return finish_waiting(incident_id, failed)
     return ended(incident_id, failed)
 
@@ -97,23 +99,22 @@ def contain_and_hand_over(incident_id: str) -> State[Any]:
     """Cut what may be cut. For what waits for an approval a run of its own waits, from now on; this one goes
     on with the phases that need no approval."""
     state = contain(incident_id, wait=False, return_state=True)
-    if state.name == NEEDS_APPROVAL:
-        hand_over(Workspace.open(incident_id))
+    work = Workspace.open(incident_id)
+    if waits(work):
+        hand_over(work)
     return state
 
 
 def finish_waiting(incident_id: str, failed: list[str]) -> State[Any]:
     """End, if another run waits for the approval; else wait here, now that everything else is done."""
-    rest, work = [name for name in failed if name != "contain"], Workspace.open(incident_id)
+    work, also = Workspace.open(incident_id), f"; not complete: {', '.join(failed)}" if failed else ""
     if not answered(work) and hand_over(work):
-        also = f"; not complete: {', '.join(rest)}" if rest else ""
         text = f"{incident_id}: closed but for what waits for an approval; another run waits for it{also}"
         return Failed(name=NEEDS_APPROVAL, message=text)
     state = settle(incident_id, return_state=True)
     get_run_logger().info("settle: %s: %s", state.name, state.message)
     if state.is_completed():
-        return ended(incident_id, rest)
-    also = f"; not complete: {', '.join(rest)}" if rest else ""
+        return ended(incident_id, failed)
     return Failed(name=state.name or "Failed", message=f"{incident_id}: {state.message}{also}")
 
 
@@ -124,7 +125,7 @@ def ended(incident_id: str, failed: list[str]) -> State[Any]:
     return Completed(message=f"{incident_id}: contained, scoped, timed and sealed")
 
 
-def carry_out(incident_id: str, name: str, run: Callable[[], State[Any]]) -> bool:
+def carry_out(incident_id: str, name: str, run: Callable[[], State[Any]]) -> State[Any]:
     """Run one phase and tell Slack; a phase that fails never keeps the next from running."""
     started = time.monotonic()
     state = run()
@@ -135,7 +136,7 @@ def carry_out(incident_id: str, name: str, run: Callable[[], State[Any]]) -> boo
     if name != "close":  # its message would change the record it has just sealed
         word = "waits for approval" if state.name == NEEDS_APPROVAL else "done" if done else "FAILED"
         announce(incident_id, name, word, state.message or "", seconds)
-    return done
+    return state
 
 
 def announce(incident_id: str, phase: str, word: str, message: str, seconds: float) -> None:
