@@ -78,6 +78,11 @@ def read_token(status: int, body: Any) -> Token:
         shown = ", ".join(codes) or f"HTTP {status}"
         if status >= 500 or status == 429:
             raise Unreachable(f"Salesforce cannot log us in now: {shown}.", "Try again shortly.")
+        if status == 200:
+            raise Unreachable(
+                "The answer to the responder's login could not be read.",
+                "It is tried again; if it goes on, check that the address is the My Domain.",
+            )
         fix = next(
             (FIXES[code] for code in codes if code in FIXES), "Check that the address is the My Domain."
         )

@@ -366,3 +366,12 @@ def test_a_key_that_is_no_key_is_said_to_be_so(org: SalesforceOrg, tmp_path: Any
 def test_the_session_is_an_ordinary_requests_session(org: SalesforceOrg) -> None:
     assert isinstance(org.session, requests.Session) and org.session.trust_env is False
     assert org.session.get_adapter("https://x")._pool_maxsize == 32
+
+
+def test_a_login_whose_answer_cannot_be_read_is_no_refusal(server: Unruly, org: SalesforceOrg) -> None:
+    """A gateway's page with status 200 says nothing about the responder: a little later it logs in."""
+    server.will("/services/oauth2/token", Answer(200, "<html>please wait</html>"))
+    with pytest.raises(Unreachable, match="could not be read"):
+        org.rest("GET", "limits")
+    time.sleep(1.1)  # a failed login is not repeated within a second
+    assert org.rest("GET", "limits") == {"ok": True}
