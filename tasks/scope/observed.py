@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,10 +19,11 @@ import pandas as pd
 from tasks.scope.attribution import Attribution
 from tasks.scope.calls import CallKind
 from tasks.scope.ids import long_id
+from tasks.scope.judge import is_nested
 from tasks.scope.logs import column
 from tasks.scope.matching import NEAR, Ask, Matched
 from tasks.scope.queries import Asked, understand
-from tasks.scope.shape import OrgShape
+from tasks.scope.reader import Reader
 
 SOURCE = "real-time event"
 NOBODY_TELLS = "no source tells whether the results of the bulk query were downloaded"
@@ -49,6 +50,10 @@ class Execution:
     known: bool = True  # every event says how many rows it returned
     pages: int = 0
 
+    def keep(self, name: str, object_of: Callable[[str], str]) -> None:
+        """Only the ids of the rows themselves: an event may name the children that it showed, too."""
+        self.ids = {one: None for one in self.ids if object_of(one) in ("", name)}
+
     @property
     def whole(self) -> bool:
         """Whether the ids are all: as many as rows were returned."""
@@ -56,7 +61,7 @@ class Execution:
 
 
 def with_observed(
-    calls: Matched, attribution: Attribution, records: Mapping[str, str], shape: OrgShape
+    calls: Matched, attribution: Attribution, records: Mapping[str, str], reader: Reader
 ) -> Matched:
     """`calls` with the ids of the suspects' events. `records`: EventIdentifier -> `Records` as JSON."""
     events = attribution.of_type("ApiEvent")
@@ -67,10 +72,12 @@ def with_observed(
 
     def asked(text: str) -> Asked:
         if text not in understood:
-            understood[text] = understand(text, shape)
+            understood[text] = understand(text, reader.shape)
         return understood[text]
 
     ran = executions(events, records)
+    for run in ran:
+        run.keep(asked(run.text).object, reader.object_of)
     fetched = _downloaded(downloads) if "BulkApiResultEventStore" in attribution.log else None
     asks = _joined(list(calls.asks), ran, asked, fetched)
     asks += _others_jobs(downloads, ran, asks, asked)
@@ -102,6 +109,7 @@ def executions(events: pd.DataFrame, records: Mapping[str, str]) -> list[Executi
             known = last[key] = Execution(
                 text, at, session, user, app, bool(certain), bulk, operation == "QueryAll", request
             )
+            known.known = operation != "QueryMore"  # else the pages before were not seen
             ran.append(known)
         _add(known, rows, records.get(event) or inline)
     return ran
@@ -148,7 +156,7 @@ def number(text: str) -> int | None:
 def _joined(
     asks: list[Ask],
     ran: Sequence[Execution],
-    asked: Any,
+    asked: Callable[[str], Asked],
     fetched: Mapping[tuple[str, str], list[datetime]] | None,
 ) -> list[Ask]:
     free: dict[str, list[int]] = defaultdict(list)
@@ -197,15 +205,19 @@ def _told(
     before: Ask | None,
 ) -> Ask:
     """The ask with what the events tell. A bulk query's rows left only if somebody downloaded them."""
+    rows = run.rows if run.known else ask.rows
+    lost = before is not None and before.rows is not None and run.rows < before.rows and not is_nested(known)
+    if lost and before is not None:  # the log counts more rows than the events that came
+        rows = before.rows
     ask = replace(
         ask,
         asked=known,
         at=min(ask.at, run.at),
         certain=run.certain,
-        rows=run.rows if run.known else ask.rows,
+        rows=rows,
         all_rows=run.all_rows or ask.all_rows,
         ids=frozenset(run.ids),
-        whole=run.whole and not known.aggregate,
+        whole=run.whole and not lost and not known.aggregate,
         guessed=False,
         pages=max(run.pages, 1),
         doubt="" if run.certain else "weakly attributed",
@@ -236,7 +248,7 @@ def _downloaded(downloads: pd.DataFrame) -> dict[tuple[str, str], list[datetime]
 
 
 def _others_jobs(
-    downloads: pd.DataFrame, ran: Sequence[Execution], asks: Sequence[Ask], asked: Any
+    downloads: pd.DataFrame, ran: Sequence[Execution], asks: Sequence[Ask], asked: Callable[[str], Asked]
 ) -> list[Ask]:
     """Downloads of results whose query no suspect ran: the rows left that there were when it ran."""
     known = {run.text for run in ran if run.bulk}

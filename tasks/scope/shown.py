@@ -26,6 +26,8 @@ from tasks.scope.reader import Reader
 from tasks.scope.realtime import WITH_RECORDS
 from tasks.scope.shape import ObjectShape
 
+# What the results of a list view carry beside its columns (REST API Developer Guide, "List View Results").
+SENT = ("Id", "CreatedDate", "LastModifiedDate", "SystemModstamp")
 STORES = {"ReportEvent": ("REPORT_ID", "report event"), "ListViewEvent": ("LIST_VIEW_ID", "list view event")}
 
 
@@ -127,7 +129,8 @@ def _asks(one: Showing, reader: Reader) -> Iterator[Ask]:
         for record_id in cells:
             by_object.setdefault(reader.object_of(record_id), {})[record_id] = None
     root = next((name for name in _roots(one, by_object)), "")
-    fields = fields_of(one.columns, root, reader)
+    sent = SENT if one.source == STORES["ListViewEvent"][1] else ()
+    fields = fields_of((*one.columns, *sent), root, reader)
     for name, ids in by_object.items():
         shape = reader.shape.get(name) if name else None
         if shape is None:
@@ -193,7 +196,7 @@ def add_observed(
             records |= read(store, events)
         except LeakResponseError as error:
             problems.append(f"{store}: the record ids could not be read ({error.problem})")
-    calls = with_observed(calls, attribution, records, reader.shape)
+    calls = with_observed(calls, attribution, records, reader)
     calls = with_shown(calls, attribution, records, reader)
     named = [ask for ask in calls.asks if ask.ids or ask.whole]
     if not named and not problems:
