@@ -109,8 +109,11 @@ class _Cube:
 # --- originals ---------------------------------------------------------------------------------------
 
 
-def keep_originals(sources: Iterable[Path], lake: Lake, keep: Keep = Keep.COPY) -> int:
-    """Put files into the lake as evidence; returns how many were new.
+def keep_originals(
+    sources: Iterable[Path], lake: Lake, keep: Keep = Keep.COPY, *, by_day: bool = True
+) -> int:
+    """Put files into the lake as evidence; returns how many were new. Files that hold many days each belong
+    into one unit (not `by_day`), else what two of them hold would be there twice.
 
     A file of the same name with other bytes (a day that was replaced) is kept beside the first. The hash is
     written after the file is in place: a file without one was interrupted and is taken again.
@@ -119,7 +122,7 @@ def keep_originals(sources: Iterable[Path], lake: Lake, keep: Keep = Keep.COPY) 
     by_unit: dict[Path, list[Path]] = {}
     for source in sources:
         kind, day = type_and_day(source)
-        by_unit.setdefault(lake.originals(Unit(kind, day or NO_DAY)), []).append(source)
+        by_unit.setdefault(lake.originals(Unit(kind, (by_day and day) or NO_DAY)), []).append(source)
     for folder, group in by_unit.items():
         sums = read_sums(folder)
         there = len(sums)

@@ -9,7 +9,7 @@ that reading everything gives.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from tasks.scope.engine import name, text
 from tasks.scope.ingest import is_stale, read_sums, stored_units
 from tasks.scope.lake import Lake, Unit
 from tasks.scope.lake_job import Known, spread, suspect_events
-from tasks.scope.logs import join_logs
+from tasks.scope.logs import column, instants, join_logs
 
 if TYPE_CHECKING:
     from tasks.scope.sources import LogFile
@@ -49,6 +49,8 @@ class Closed:
     files: frozenset[str]  # ids of the files behind these units
     originals: Mapping[str, Original]  # by file id, also of files whose unit cannot be used
     problems: tuple[str, ...]
+    # Brings the suspects' rows to the types and columns that scoping knows, where a folder was not prepared.
+    shaped: Callable[[Mapping[str, pd.DataFrame]], dict[str, pd.DataFrame]] = dict
 
     def told(self) -> dict[str, pd.DataFrame]:
         """By type the times of all rows, and what else tells gaps."""
@@ -57,6 +59,18 @@ class Closed:
             for kind in dict.fromkeys(unit.type for unit, _ in self.units):
                 parts = [self._told_sql(unit, columns) for unit, columns in self.units if unit.type == kind]
                 found[kind] = db.execute(" UNION ALL ".join(parts)).df().fillna("").astype("str")
+        return found
+
+    def different(self, *columns: str) -> list[pd.DataFrame]:
+        """The different values of these columns together, unit by unit, as far as a unit has them."""
+        found = []
+        with self.lake.engine.connect() as db:
+            for unit, there in self.units:
+                chosen = ", ".join(name(column) for column in columns if column in there)
+                if chosen:
+                    path = text(self.lake.events_file(unit))
+                    rows = db.execute(f"SELECT DISTINCT {chosen} FROM read_parquet({path})")  # noqa: S608
+                    found.append(rows.df().fillna("").astype("str"))
         return found
 
     def _told_sql(self, unit: Unit, columns: Sequence[str]) -> str:
@@ -100,9 +114,11 @@ def with_suspects(
     This product's own calls are among them: what is left out is decided once, by `attribute`.
     """
     known = Known(marks)
+    nameless = _of_no_app(closed, events, marks, window, now)
     while True:
         known = known.union([spread(closed.lake, closed.units, known, window, now)])
-        held = suspect_events(closed.lake, known, window, now=now, units=closed.units)
+        rows = suspect_events(closed.lake, known, window, now=now, units=closed.units, nameless=nameless)
+        held = closed.shaped(rows)
         joined = {
             kind: join_logs([frame for frame in (events.get(kind), held.get(kind)) if frame is not None])
             for kind in dict.fromkeys((*events, *held))
@@ -113,3 +129,21 @@ def with_suspects(
         if grown == known:
             return joined
         known = grown
+
+
+def _of_no_app(
+    closed: Closed, events: Mapping[str, pd.DataFrame], marks: Marks, window: Window, now: datetime
+) -> pd.DataFrame | None:
+    """Session and login of the events outside of the lake, where the log that names the app of every call is
+    missing; None where it is there, or no app is suspected."""
+    if not (marks.apps or marks.app_names):
+        return None
+    usage = [frame for kind, frame in (*events.items(), *closed.told().items()) if kind == "ApiTotalUsage"]
+    end = window.end or now
+    if any((at.isna() | ((at >= window.start) & (at <= end))).any() for at in map(instants, usage)):
+        return None
+    keys = [
+        pd.DataFrame({"session": column(rows, "SESSION_KEY"), "login": column(rows, "LOGIN_KEY")})
+        for rows in events.values()
+    ]
+    return pd.concat(keys) if keys else pd.DataFrame({"session": [], "login": []}, dtype="str")

@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.incident import Window
-from tasks.scope.attribution import NO_KEYS, Marks, Own
-from tasks.scope.cube import KEYS, MEASURES, QUERY_LOGS, cube_sql
+from tasks.scope.attribution import NAMELESS, NO_KEYS, Marks, Own
+from tasks.scope.cube import KEYS, MEASURES, cube_sql
 from tasks.scope.cube import SOURCES as CUBE_SOURCES
 from tasks.scope.engine import Engine, name
 from tasks.scope.ingest import distinct_rows, instant_sql, log_files
@@ -196,7 +196,7 @@ def _take(
         relations.append((kind, columns, dated))
         if matters:
             db.execute(f"INSERT INTO events {narrow_sql(kind, columns, dated, window, now, own)}")
-            if own and kind not in QUERY_LOGS:
+            if own and kind not in NAMELESS:
                 db.execute(f"INSERT INTO sessions_seen {sessions_sql(columns, dated, window, now, own)}")
     db.execute(f"INSERT INTO cube {cube_sql(relations, keys=_KEYS, day=_DAY)}")
     for number in range(len(alike)):

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from tasks.incident import Window
 from tasks.scope.addresses import is_public
-from tasks.scope.attribution import NO_KEYS, Marks, Own
+from tasks.scope.attribution import NAMELESS, NO_KEYS, Marks, Own
 from tasks.scope.cube import column_sql, number_sql
 from tasks.scope.engine import files, name, text
 from tasks.scope.ingest import Mapper
@@ -30,7 +30,6 @@ from tasks.scope.lake_people import records_file
 RECORDS = "RECORDS"  # the ids an event names, as JSON
 BASELINE = timedelta(days=30)
 _IDS = "'\"([a-zA-Z0-9]{15})(?:[a-zA-Z0-9]{3})?\"'"
-_NAMELESS = "UniqueQuery"
 _EMPTY = frozenset[str]()
 
 
@@ -270,7 +269,16 @@ CERTAIN = (
     f"{_in('user_name', 'user_names')})"
 )
 MACHINE = "(ip, agent) IN (SELECT (ip, agent) FROM mark_machines)"
-_NOT_OURS = f"NOT (type = '{_NAMELESS}' AND {_in('session', 'ours')})"
+_NOT_OURS = f"NOT (type IN ({', '.join(map(text, sorted(NAMELESS)))}) AND {_in('session', 'ours')})"
+
+
+_NO_KEYS = ", ".join(text(key) for key in sorted(NO_KEYS))
+# Of sessions of which nobody says the app (the rule of `attribution`), and whatever may name that of others.
+_OF_NO_APP = (
+    f"(session NOT IN ({_NO_KEYS}) AND NOT {_in('session', 'named_session')} "
+    f"AND (login IN ({_NO_KEYS}) OR NOT {_in('login', 'named_login')})) "
+    f"OR {_in('session', 'other_session')} OR {_in('login', 'other_login')}"
+)
 
 
 def put_marks(db: duckdb.DuckDBPyConnection, known: Known) -> None:
@@ -312,12 +320,11 @@ def _spread_once(db: duckdb.DuckDBPyConnection) -> bool:
         "CREATE OR REPLACE TEMP TABLE sure AS SELECT request, session, login, ip, agent "  # noqa: S608
         f"FROM events WHERE {CERTAIN} AND {_NOT_OURS}"
     )
-    no_keys = ", ".join(text(key) for key in sorted(NO_KEYS))
     added = 0
     for column in ("request", "session", "login"):
         added += db.execute(
             f"INSERT INTO mark_{column}s SELECT DISTINCT {column} FROM sure ANTI JOIN mark_{column}s "  # noqa: S608
-            f"ON {column} = v WHERE {column} NOT IN ({no_keys})"
+            f"ON {column} = v WHERE {column} NOT IN ({_NO_KEYS})"
         ).fetchall()[0][0]
     return added > 0
 
@@ -351,7 +358,7 @@ def own_sessions(lake: Lake, window: Window, now: datetime, own: Own | None) -> 
     parts = [
         sessions_sql(info.columns, f"read_parquet({text(lake.events_file(unit))})", window, now, own)
         for unit, info in lake.inside(window, now)
-        if unit.type != _NAMELESS
+        if unit.type not in NAMELESS
     ]
     if not parts:
         return _EMPTY
@@ -384,10 +391,12 @@ def suspect_events(
     now: datetime,
     own: Own | None = None,
     units: Units | None = None,
+    nameless: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """All columns of the events that `known` tells apart, by type: what `attribution.attribute` takes.
 
-    `units`: those to look at; by default all that touch the window.
+    `units`: those to look at; by default all that touch the window. `nameless` (session and login of events
+    outside of the lake): also the events of sessions of which the lake never says the app, and of these.
     A few thousand rows out of millions; attributing them gives what attributing everything would give.
     """
     found: dict[str, pd.DataFrame] = {}
@@ -398,8 +407,12 @@ def suspect_events(
         by_type.setdefault(unit.type, []).append((unit, columns))
     with lake.engine.connect() as db:
         put_marks(db, known)
+        wanted = f"({CERTAIN} OR {MACHINE}) AND {_NOT_OURS}"
+        if nameless is not None:
+            _put_named(db, day_sql(lake, Day("all", tuple(units)), window, now, own), nameless)
+            wanted = f"({wanted}) OR {_OF_NO_APP}"
         for kind, held in by_type.items():
-            parts = [_whole(lake, unit, columns, window, now, own) for unit, columns in held]
+            parts = [_whole(lake, unit, columns, window, now, own, wanted) for unit, columns in held]
             rows = db.execute(f"{' UNION ALL BY NAME '.join(parts)} ORDER BY {name(AT)}").df()
             if len(rows):
                 found[kind] = rows.drop(columns=[AT]).fillna("").astype("str")
@@ -407,7 +420,13 @@ def suspect_events(
 
 
 def _whole(
-    lake: Lake, unit: Unit, columns: Sequence[str], window: Window, now: datetime, own: Own | None
+    lake: Lake,
+    unit: Unit,
+    columns: Sequence[str],
+    window: Window,
+    now: datetime,
+    own: Own | None,
+    wanted: str,
 ) -> str:
     relation = f"read_parquet({text(lake.events_file(unit))}, file_row_number=true)"
     narrow = narrow_sql(unit.type, columns, relation, window, now, own)
@@ -415,8 +434,18 @@ def _whole(
     inner = narrow.replace("SELECT ", f"SELECT {place} AS {name('_place')}, ", 1)
     return (
         f"SELECT * EXCLUDE ({place}) FROM {relation} WHERE {place} IN "  # noqa: S608
-        f"(SELECT {name('_place')} FROM ({inner}) WHERE ({CERTAIN} OR {MACHINE}) AND {_NOT_OURS})"
+        f"(SELECT {name('_place')} FROM ({inner}) WHERE {wanted})"
     )
+
+
+def _put_named(db: duckdb.DuckDBPyConnection, events: str, nameless: pd.DataFrame) -> None:
+    """Tables of the sessions and logins whose app some event says, and of those of other events."""
+    for column in ("session", "login"):
+        db.execute(
+            f"CREATE OR REPLACE TEMP TABLE mark_named_{column} AS SELECT DISTINCT {column} AS v "  # noqa: S608
+            f"FROM ({events}) WHERE trim(app) <> '' OR trim(app_name) <> '' OR {CERTAIN}"
+        )
+        _put(db, f"other_{column}", v=sorted(set(nameless[column]) - NO_KEYS))
 
 
 # --- who and how usual ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from tasks.scope.lake_stream import Stream, header_of, open_stream
 from tasks.scope.logs import column_name, delimiter_of, read_table
 
 CHUNK = 64 * 1024 * 1024  # bytes joined for one parse: bounds memory whatever the size of a unit
@@ -91,6 +92,9 @@ def parse(
     waiting: dict[tuple[str, ...], list[bytes]] = {}
     sizes: dict[tuple[str, ...], int] = {}
     for path in files:
+        if path.stat().st_size > chunk and (streamed := open_stream(path, named)) is not None:
+            yield from _streamed(streamed, columns, telling, chunk)
+            continue
         data = _plain(path.read_bytes())
         header, body = _split(data, named) if data is not None else ((), b"")
         if not header:
@@ -105,6 +109,37 @@ def parse(
             yield _fast(header, waiting.pop(header), _wanted(header, columns, telling))
     for header, bodies in waiting.items():
         yield _fast(header, bodies, _wanted(header, columns, telling))
+
+
+def _streamed(source: Stream, columns: Sequence[str], telling: str, chunk: int) -> Iterator[Parsed]:
+    """A large file, piece by piece: memory stays bounded whatever its size."""
+    wanted = _wanted(source.header, columns, telling)
+    kept = [name for name in source.header if not wanted or name in wanted]
+    short = 0
+
+    def skip(_row: object) -> str:
+        nonlocal short
+        short += 1
+        return "skip"
+
+    problems = [f"{source.name}: {problem}" for problem in source.problems]
+    try:
+        with source.opened() as data:
+            rows = pacsv.open_csv(pa.PythonFile(data, mode="r"), *_options(source.header, kept, skip, BLOCK))
+            held: list[pa.RecordBatch] = []
+            for batch in rows:
+                held.append(batch)
+                if sum(one.nbytes for one in held) >= chunk:
+                    yield Parsed([pa.Table.from_batches(held)], parses=1)
+                    held = []
+            if held:
+                yield Parsed([pa.Table.from_batches(held)], parses=1)
+    except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
+        problems.append(f"{source.name}: read up to damaged data ({type(error).__name__})")
+    if short:
+        problems.append(f"{source.name}: {short} lines do not fit the header and were left out")
+    if problems:
+        yield Parsed(problems=problems)
 
 
 def _wanted(header: Sequence[str], columns: Sequence[str], telling: str) -> Sequence[str]:
@@ -127,15 +162,8 @@ def _plain(data: bytes) -> bytes | None:
 def _split(data: bytes, named: Callable[[str], str]) -> tuple[tuple[str, ...], bytes]:
     """Column names and the rest; no names where they are not plain or not unique."""
     line, _, body = data.partition(b"\n")
-    try:
-        text = line.decode("utf-8").rstrip("\r")
-        names = next(csv.reader([text]), []) if delimiter_of(text) == "," else []
-    except (UnicodeDecodeError, csv.Error):
-        return (), b""
-    header = tuple(named(column) for column in names)
-    different = len({column.upper() for column in header}) == len(header)
-    whole = line.count(b'"') % 2 == 0 and all(header) and different
-    return (header, body) if whole and header else ((), b"")
+    header = header_of(line, named)
+    return (header, body) if header else ((), b"")
 
 
 def _fast(header: tuple[str, ...], bodies: Sequence[bytes], columns: Sequence[str]) -> Parsed:
@@ -170,11 +198,16 @@ def _read(
     skip: Callable[[object], str],
     block: int = BLOCK,
 ) -> pa.Table:
-    return pacsv.read_csv(
-        pa.BufferReader(data),
-        read_options=pacsv.ReadOptions(column_names=list(header), block_size=block),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-        convert_options=pacsv.ConvertOptions(
+    return pacsv.read_csv(pa.BufferReader(data), *_options(header, kept, skip, block))
+
+
+def _options(
+    header: Sequence[str], kept: Sequence[str], skip: Callable[[object], str], block: int
+) -> tuple[pacsv.ReadOptions, pacsv.ParseOptions, pacsv.ConvertOptions]:
+    return (
+        pacsv.ReadOptions(column_names=list(header), block_size=block),
+        pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        pacsv.ConvertOptions(
             column_types={name: pa.string() for name in kept},
             include_columns=list(kept),
             strings_can_be_null=False,

@@ -18,6 +18,7 @@ from blocks.errors import LeakResponseError
 from blocks.salesforce.soql import Query, ast, parse
 from blocks.salesforce.soql.names import names_of
 from tasks.scope.evaluate import Evaluation, Unknown
+from tasks.scope.local_files import Found, data_files
 from tasks.scope.local_names import (
     PREFIXES,
     child_relationship,
@@ -30,7 +31,6 @@ from tasks.scope.local_names import (
 from tasks.scope.logs import read_table
 from tasks.scope.shape import FieldShape, ObjectShape, OrgShape
 
-SUFFIXES = (".csv", ".csv.gz", ".txt", ".tsv", ".txt.gz", ".gz", ".parquet", ".pq")
 SAMPLED_IDS = 2_000
 
 
@@ -46,18 +46,17 @@ class Records:
     problems: tuple[str, ...]
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The data files below a folder, in the order of their names; hidden ones are none."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    return [path for path in found if path.name.casefold().endswith(SUFFIXES)]
-
-
 def read_records(folder: Path) -> Records:
-    """All records below a folder. Several files of one object are put together; the fuller of two equal ids
-    is kept."""
+    """All records below a folder. Several files of one object are put together; of equal ids the last is
+    kept."""
+    with data_files(folder) as found:
+        return _read(found)
+
+
+def _read(found: Found) -> Records:
     parts: dict[str, list[pd.DataFrame]] = {}
-    problems: list[str] = []
-    for path in files_in(folder):
+    problems = [*found.problems]
+    for path in found.paths:
         try:
             table, wrong = read_table(path)
         except OSError as error:

@@ -11,7 +11,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ _OBJECT_NAMES = {
 }
 # Columns that together tell one event from another, so that the others need not be the same.
 _TELLING = frozenset({"TIMESTAMP_DERIVED", "REQUEST_ID"})
+CUT = "the last line is cut off inside quotes: its last value may be incomplete"
 _FIELD_LIMIT = 16 * 1024 * 1024  # SOQL text may have 100,000 characters; the csv module stops at 131,072
 
 
@@ -70,6 +71,7 @@ class LogRead:
 
     events: pd.DataFrame
     problems: tuple[str, ...] = ()
+    cut: bool = False  # the last row's last value may be incomplete
 
 
 def read_log(path: Path) -> LogRead:
@@ -83,7 +85,7 @@ def read_log(path: Path) -> LogRead:
     )
     if len(events.columns):
         problems.extend(_missing(events))
-    return LogRead(events, tuple(f"{path.name}: {problem}." for problem in problems))
+    return LogRead(events, tuple(f"{path.name}: {problem}." for problem in problems), CUT in problems)
 
 
 def column_name(name: str) -> str:
@@ -107,7 +109,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         return pd.DataFrame(), ["empty, not even a header"]
     names = _unique(header, problems)
     good, short, last_short = [], 0, False
-    for row in rows:
+    for row in _until_broken(rows, problems):
         if not row:
             continue
         last_short = len(row) != len(names)
@@ -119,16 +121,24 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         short -= 1
         problems.append("the last line is cut off and was left out")
     elif good and _open_quote(text):
-        problems.append("the last line is cut off inside quotes: its last value may be incomplete")
+        problems.append(CUT)
     if short:
         problems.append(f"{short} lines do not fit the header and were left out")
     return pd.DataFrame(good, columns=names, dtype="str"), problems
 
 
+def _until_broken(rows: Iterator[list[str]], problems: list[str]) -> Iterator[list[str]]:
+    """The rows up to a value that never ends: a quote too many swallows the rest of a file."""
+    try:
+        yield from rows
+    except csv.Error:
+        problems.append(f"a value is longer than {_FIELD_LIMIT // 1024**2} MB; read up to it")
+
+
 def _parquet(data: bytes, problems: list[str]) -> tuple[pd.DataFrame, list[str]]:
     try:
         frame = pd.read_parquet(io.BytesIO(data))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         return pd.DataFrame(), [*problems, f"the Parquet data is damaged ({type(error).__name__})"]
     return pd.DataFrame({str(name): _as_text(frame[name]) for name in frame.columns}), problems
 
@@ -251,3 +261,18 @@ def join_logs(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     if len(shared) == len(joined.columns) or not _TELLING.issubset(shared):
         return joined.drop_duplicates(ignore_index=True)
     return joined.drop_duplicates(ignore_index=True).drop_duplicates(shared, ignore_index=True)
+
+
+def without_cut(joined: pd.DataFrame, cut: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """`joined` without rows that were cut off inside their last value where another file has them whole.
+
+    `cut`: for each such file its last row. A row that stands nowhere else is kept: it happened.
+    """
+    for row in cut:
+        last, others = row.columns[-1], [name for name in row.columns[:-1] if name in joined]
+        same = (joined[others] == row[others].iloc[0]).all(axis=1)
+        begun = str(row[last].iloc[0])
+        whole = joined[last].str.startswith(begun.rstrip("\r\n")) & (joined[last] != begun)
+        if (same & whole).any():
+            joined = joined[~(same & (joined[last] == begun))]
+    return joined.reset_index(drop=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from blocks.errors import BadInput
 from tasks.incident import Coverage, Incident, IncidentFolder, Ledger, ScopeSummary, SuspectKind
@@ -53,7 +54,20 @@ def scope_files(
     `zone`: IANA name of the zone in which users read dates where their own is not in the export; without it
     conditions with dates such as TODAY are not used, which widens the answer.
     """
-    local = read_logs(folders.logs, incident.window, now)
+    with TemporaryDirectory(prefix="lake-", dir=folder.path) as scratch:
+        return _scope(incident, folders, folder, ledger, now, zone, Path(scratch))
+
+
+def _scope(
+    incident: Incident,
+    folders: Folders,
+    folder: IncidentFolder,
+    ledger: Ledger,
+    now: datetime,
+    zone: str,
+    scratch: Path,
+) -> ScopeSummary:
+    local = read_logs(folders.logs, incident.window, now, scratch)
     records = read_records(folders.records)
     reader = LocalReader(records.tables)
     marks = _marks(incident, local, records)
