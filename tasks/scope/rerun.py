@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
@@ -23,7 +22,6 @@ from blocks.salesforce.soql import Query, render
 from blocks.salesforce.soql.ast import (
     DateLiteral,
     FieldRef,
-    Function,
     List,
     Or,
     SelectItem,
@@ -31,22 +29,22 @@ from blocks.salesforce.soql.ast import (
     leaves,
 )
 from blocks.salesforce.soql.pin import created_before, pin, unlimited
+from tasks.scope.disclosed import ChildQuery, Reading, deleted_path, no_records, records_of, unnamed
+from tasks.scope.fetch import fetch
 from tasks.scope.judge import (
     VOLATILE,
-    Judged,
     Run,
     judge,
     keeps_order,
     mutable_filter,
     told_order,
     unknown_run,
-    when,
 )
 from tasks.scope.links import Links, changed_since, links_of
 from tasks.scope.matching import Ask
 from tasks.scope.named import named_alone, with_named
-from tasks.scope.queries import Asked, Returned
-from tasks.scope.reader import BULK_FROM, Reader, flat, value_at
+from tasks.scope.queries import Asked
+from tasks.scope.reader import Reader
 from tasks.scope.shape import ObjectShape
 
 JUDGED = ("CreatedDate", "SystemModstamp", "IsDeleted")
@@ -83,7 +81,7 @@ def rerun(
     if asked.aggregate or shape is None or not asked.returned:
         note = "aggregate only" if asked.aggregate else asked.widened or "no record returned"
         runs = [unknown_run(ask, note, asked.aggregate) for ask in asks]
-        return Found(_no_records(), runs, () if asked.aggregate else (note,))
+        return Found(no_records(), runs, () if asked.aggregate else (note,))
     parts = _same_meaning(reader, asked, asks, zones)
     found = [_one(reader, asked, shape, part, query, until) for query, part in parts]
     records = pd.concat([f.records for f in found], ignore_index=True)
@@ -137,37 +135,17 @@ def _one(
         read = _read(reader, asked, shape, asks, query, until)
         read = replace(read, rows=with_named(read.rows, asks))
         judged = judge(read.rows, asked, asks, read.doubts)
-        records = _records(reader, asked, judged, read)
-        runs = [*judged.runs, *_unnamed(reader, asked, asks, judged.rows, records, until)]
+        records = records_of(reader, asked, judged, read)
+        runs = [*judged.runs, *unnamed(reader, asked, asks, judged.rows, records, until)]
     except LeakResponseError as error:
         note = f"could not be run again: {error.problem}"
         if any(ask.ids for ask in asks):
             return Found(*named_alone(asked, asks, note), (note,))
-        return Found(_no_records(), [unknown_run(ask, note) for ask in asks], (note,))
+        return Found(no_records(), [unknown_run(ask, note) for ask in asks], (note,))
     return Found(records, runs, tuple(filter(None, (asked.widened, *read.doubts))))
 
 
 # --- reading -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What a re-run gave: the rows, why they may differ from those of then, and the queries for children."""
-
-    rows: pd.DataFrame
-    doubts: list[str]
-    children: Mapping[tuple[str, ...], _Inner]
-    all_rows: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Inner:
-    """A child query as it was: its limit, whether its order tells which rows that kept, and whether it was
-    read again without its filter."""
-
-    limit: int | None
-    ordered: bool
-    unfiltered: bool
 
 
 def _read(
@@ -177,7 +155,7 @@ def _read(
     asks: Sequence[Ask],
     query: Query,
     until: datetime,
-) -> _Read:
+) -> Reading:
     """All rows the runs could have returned, in the query's order where that tells which they were.
 
     `matched` is False for rows that do not match the filter now but have changed since, and so may have then.
@@ -193,14 +171,14 @@ def _read(
     if shape.field("CreatedDate") is not None:
         query = created_before(query, until)
     links = links_of(reader, query, shape, first)
-    inner: dict[tuple[str, ...], _Inner] = {}
+    inner: dict[tuple[str, ...], ChildQuery] = {}
     query = replace(query, fields=_id_items(reader, query, asked, shape, links, first, inner))
-    rows = _fetch(reader, query).assign(matched=True)
+    rows = fetch(reader, query).assign(matched=True)
     if links.moved:
         doubts.append(f"the filter looks at records of {', '.join(links.moved)}, which have changed since")
     if mutable_filter(asked) and shape.field("SystemModstamp") is not None:
         rows = _with_changed(reader, query, shape, rows, links, first, until)
-    return _Read(_with_linked(rows, links), doubts, inner, any(ask.all_rows for ask in asks))
+    return Reading(_with_linked(rows, links), doubts, inner, any(ask.all_rows for ask in asks))
 
 
 def _with_changed(
@@ -216,7 +194,7 @@ def _with_changed(
     others = replace(query, where=None if links.moved else changed_since(links, first), order_by=())
     if shape.field("CreatedDate") is not None:
         others = created_before(others, until)
-    found = _fetch(reader, others).assign(matched=False)
+    found = fetch(reader, others).assign(matched=False)
     return pd.concat([rows, found[~found["Id"].isin(rows["Id"])]], ignore_index=True)
 
 
@@ -240,7 +218,7 @@ def _id_items(
     shape: ObjectShape,
     links: Links,
     since: datetime,
-    inner: dict[tuple[str, ...], _Inner],
+    inner: dict[tuple[str, ...], ChildQuery],
 ) -> tuple[SelectItem, ...]:
     """Ids of the row, of each parent and child that the query shows, and what tells when the row was
     there. `inner` is filled with the child queries."""
@@ -248,7 +226,7 @@ def _id_items(
     for returned in asked.returned:
         if returned.path and not returned.children:
             names.append(".".join((*returned.path, "Id")))
-            names += [gone] if (gone := _gone(reader, returned)) else []
+            names += [gone] if (gone := deleted_path(reader, returned)) else []
             names += [f"{'.'.join(path)}.SystemModstamp" for path in _between(reader, shape, returned.path)]
     items: list[SelectItem] = [FieldRef(tuple(name.split("."))) for name in dict.fromkeys(names)]
     items += [
@@ -269,13 +247,6 @@ def _between(reader: Reader, shape: ObjectShape | None, path: tuple[str, ...]) -
         yield path[:place]
 
 
-def _gone(reader: Reader, returned: Returned) -> str:
-    """The path that tells whether a parent is deleted; "" where its kind does not tell."""
-    shape = reader.shape.get(returned.objects[0]) if len(returned.objects) == 1 else None
-    known = shape is not None and shape.field("IsDeleted") is not None
-    return ".".join((*returned.path, "IsDeleted")) if known else ""
-
-
 def _ids_only(
     reader: Reader,
     query: Query,
@@ -283,7 +254,7 @@ def _ids_only(
     parent: ObjectShape | None,
     above: tuple[str, ...],
     since: datetime,
-    inner: dict[tuple[str, ...], _Inner],
+    inner: dict[tuple[str, ...], ChildQuery],
 ) -> Query:
     """A child query for ids, and what tells when its rows were there: all children that may have matched."""
     here = (*above, query.object.rpartition(".")[2].casefold())
@@ -303,26 +274,8 @@ def _ids_only(
         where = None if links.moved else Or((where, changed_since(links, since)))
     limit = query.limit if isinstance(query.limit, int) else None
     ordered = told_order(query) and not query.offset
-    inner[here] = _Inner(limit, ordered, where is None and query.where is not None)
+    inner[here] = ChildQuery(limit, ordered, where is None and query.where is not None)
     return replace(query, fields=tuple(items), where=where, limit=None, offset=None)
-
-
-def _fetch(reader: Reader, query: Query) -> pd.DataFrame:
-    """Rows with a text column for each id, and `children`: the nested records of child queries."""
-    soql = render(query)
-    return reader.once(soql, lambda: _fetched(reader, query, soql))
-
-
-def _fetched(reader: Reader, query: Query, soql: str) -> pd.DataFrame:
-    columns = [".".join(item.path) for item in query.fields if isinstance(item, FieldRef)]
-    if not any(isinstance(item, SubQuery) for item in query.fields):
-        counted = render(replace(query, fields=(Function("COUNT", ()),), order_by=()))
-        if reader.size(counted) > BULK_FROM:
-            return reader.bulk(soql, columns)
-        return flat(reader.query(soql, all_rows=True), columns)
-    records = list(reader.query(soql, all_rows=True))
-    rows = flat(iter(records), columns)
-    return rows.assign(children=pd.Series(records, dtype="object"))
 
 
 def _is_date(reader: Reader, object_name: str, path: Sequence[str]) -> bool:
@@ -357,175 +310,3 @@ def has_dates(query: Query) -> bool:
         if inner is not None and has_dates(inner):
             return True
     return any(has_dates(item.query) for item in query.fields if isinstance(item, SubQuery))
-
-
-# --- records -------------------------------------------------------------------------------------
-
-
-def _unnamed(
-    reader: Reader,
-    asked: Asked,
-    asks: Sequence[Ask],
-    rows: pd.DataFrame,
-    records: pd.DataFrame,
-    until: datetime,
-) -> Iterator[Run]:
-    """Records that may have been shown and that nothing names: former parents of rows that changed since, and
-    children that belong to other rows now. They count for the upper bound."""
-    first = asks[0]
-    for returned in asked.returned:
-        name = returned.objects[0] if len(returned.objects) == 1 else ""
-        if returned.path and not returned.children:
-            count = int(_led_elsewhere(returned, rows).sum())
-            note = f"{count} rows changed since: whose they were then cannot be told"
-        elif returned.children and not returned.path and name:
-            since = min(ask.at for ask in asks)
-            mine = records.loc[records["object"] == name, "record_id"].nunique()
-            count = (
-                _changed(reader, name, since, until, set(records["record_id"])) if mine or len(rows) else 0
-            )
-            note = f"{count} other {name} records changed since: whose they were then cannot be told"
-        else:
-            continue
-        if count:
-            key = f"{asked.digest} {'.'.join((*returned.children, *returned.path))}"
-            yield Run(key, name, first.at, first.credential, first.source, count, 0, False, 0, note)
-
-
-def _changed(reader: Reader, name: str, since: datetime, until: datetime, known: set[str]) -> int:
-    """How many records of this object, other than `known`, are older than `until` and changed since."""
-    shape = reader.shape.get(name)
-    if shape is None or shape.field("SystemModstamp") is None:
-        return 0
-    query = Query((FieldRef(("Id",)),), shape.name, where=changed_since(Links(), since))
-    if shape.field("CreatedDate") is not None:
-        query = created_before(query, until)
-    return len(set(_fetch(reader, query)["Id"]) - known)
-
-
-RECORD_COLUMNS = ("object", "record_id", "fields", "at", "certain", "changed")
-
-
-def _no_records() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype="object") for name in RECORD_COLUMNS})
-
-
-def _records(reader: Reader, asked: Asked, judged: Judged, read: _Read) -> pd.DataFrame:
-    """One line for each record that was shown: the rows themselves, their parents and their children."""
-    frames = []
-    for returned in asked.returned:
-        if returned.children:
-            frames.append(_children(reader, returned, judged.rows, read))
-        else:
-            name = ".".join((*returned.path, "Id"))
-            frames.append(_lines(reader, returned, judged.rows, judged.rows[name]))
-    whole = [frame for frame in frames if len(frame)]
-    return pd.concat(whole, ignore_index=True) if whole else _no_records()
-
-
-def _lines(reader: Reader, returned: Returned, rows: pd.DataFrame, ids: pd.Series[str]) -> pd.DataFrame:
-    shown = rows.assign(record_id=ids)
-    shown = shown[shown["record_id"] != ""]
-    objects = (
-        pd.Series(returned.objects[0], index=shown.index)
-        if len(returned.objects) == 1
-        else shown["record_id"].map(reader.object_of)
-    )
-    lines = pd.DataFrame(
-        {
-            "object": objects,
-            "record_id": shown["record_id"],
-            "fields": ",".join(returned.fields),
-            "at": shown["at"],
-            "certain": shown["certain"],
-            "changed": shown["changed"],
-        }
-    )
-    if not returned.path:
-        return lines
-    gone = _gone(reader, returned)
-    if gone in rows:  # a parent that is deleted now may have been so then, and is then not shown
-        lines["certain"] &= shown[gone].str.casefold() != "true"
-    lines["certain"] &= ~_led_elsewhere(returned, shown)
-    lines = lines.sort_values("at", kind="stable")
-    return lines.groupby(["object", "record_id", "fields"], as_index=False).agg(
-        {"at": "min", "certain": "any", "changed": "any"}
-    )
-
-
-def _led_elsewhere(returned: Returned, rows: pd.DataFrame) -> pd.Series[bool]:
-    """Rows that may have belonged to another parent then: they changed since, or a parent on the way did."""
-    moved = rows["changed"].astype(bool)
-    for place in range(1, len(returned.path)):
-        name = ".".join((*returned.path[:place], "SystemModstamp"))
-        if name in rows:
-            moved |= when(rows, name) > rows["at"]
-    return moved
-
-
-def _children(reader: Reader, returned: Returned, rows: pd.DataFrame, read: _Read) -> pd.DataFrame:
-    """The children of each row, judged by when they came, changed and went, as the row itself was."""
-    found: list[dict[str, Any]] = []
-    path = ".".join((*returned.path, "Id"))
-    inner = [read.children[returned.children[:n]] for n in range(1, len(returned.children) + 1)]
-    loose = any(i.unfiltered for i in inner) or any(i.limit is not None for i in inner[:-1])
-    columns = ["children", "at", "certain", "changed"]
-    for record, at, certain, row_changed in rows[columns].itertuples(index=False):
-        there = _there(_nested([record], returned.children), at, all_rows=read.all_rows)
-        limit, cut = inner[-1].limit, False
-        if limit is not None and limit < len(there):
-            still = not loose and not any(changed for _, changed in there)
-            cut = not (inner[-1].ordered and still and len(inner) == 1)
-            there = there if cut else there[:limit]
-        for child, moved in there:
-            value = value_at(child, path)
-            if not value:
-                continue
-            name = returned.objects[0] if len(returned.objects) == 1 else reader.object_of(str(value))
-            found.append(
-                {
-                    "object": name,
-                    "record_id": str(value),
-                    "fields": ",".join(returned.fields),
-                    "at": at,
-                    "certain": bool(certain) and not (moved or loose or cut),
-                    "changed": bool(row_changed) or moved,
-                }
-            )
-    return pd.DataFrame(found) if found else _no_records()
-
-
-def _there(
-    children: Sequence[Mapping[str, Any]], at: datetime, *, all_rows: bool
-) -> list[tuple[Mapping[str, Any], bool]]:
-    """The children that were there at that time, each with whether it changed, moved or went since."""
-    found = []
-    for child in children:
-        made, changed, deleted = _times(child)
-        gone = deleted and not (changed and changed > at)
-        if (made and made > at) or (gone and not all_rows):
-            continue
-        found.append((child, bool(changed is None or changed > at or gone)))
-    return found
-
-
-def _times(record: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, bool]:
-    """When a record was made and last changed, and whether it is deleted now."""
-    made, changed = (value_at(record, name) for name in ("CreatedDate", "SystemModstamp"))
-    deleted = str(value_at(record, "IsDeleted") or "").casefold() == "true"
-    return _instant(made), _instant(changed), deleted
-
-
-def _instant(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text)) if text else None
-    except ValueError:
-        return None
-
-
-def _nested(records: Sequence[Mapping[str, Any]], relationships: Sequence[str]) -> list[Mapping[str, Any]]:
-    current: list[Mapping[str, Any]] = list(records)
-    for name in relationships:
-        inner = [value_at(record, name) for record in current]
-        current = [child for answer in inner if answer for child in answer.get("records", ())]
-    return current
