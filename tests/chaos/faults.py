@@ -57,7 +57,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one case ended: `survived`, `reported`, `not met` or `broken` with what is wrong."""
+    """How one case ended: `survived`, `reported` with what was, `not met`, or `broken` with what is wrong."""
 
     word: str
     problems: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Bench:
                 return verdict
             self.seconds = max(self.seconds, longest(self._quiet()))
             verdict, slow = self.try_once(case)
-        return Verdict("broken", (*verdict.problems, *slow)) if slow else verdict
+        return Verdict("broken", tuple(slow)) if slow and verdict.word != "broken" else verdict
 
     def try_once(self, case: Case) -> tuple[Verdict, list[str]]:
         """One run with the fault: what it came to, and what it held up."""
@@ -117,7 +117,8 @@ class Bench:
             problems += [f"afterwards: {problem}" for problem in self._recovers()]
         if problems:
             return Verdict("broken", tuple(problems)), slow
-        return Verdict("reported" if failed else "survived"), slow
+        told = tuple(f"{one.access.key}: {one.detail}" for one in failed)
+        return Verdict("reported" if failed else "survived", told), slow
 
     def _quiet(self) -> Run:
         """A run without a fault."""
