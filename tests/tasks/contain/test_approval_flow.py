@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ class Serving:
         parameters = {"incident_id": incident_id}
         made = self.api("POST", f"/deployments/{found['id']}/create_flow_run", parameters=parameters)
         return str(made["id"])
+
+    def follow_up(self, run: str, timeout_s: float = 120) -> str:
+        """The id of the run that was scheduled beside this one, once there is one."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            of_flow = {"name": {"any_": ["contain"]}}
+            others = {one["id"] for one in self.api("POST", "/flow_runs/filter", flows=of_flow)} - {run}
+            if others:
+                (found,) = others  # asking twice must not have made two
+                return str(found)
+            time.sleep(0.5)
+        raise AssertionError("no other run was scheduled")
 
     def wait_for(self, run: str, *wanted: str, timeout_s: float = 120) -> dict[str, Any]:
         until = time.monotonic() + timeout_s
@@ -166,3 +179,51 @@ def test_a_suspended_run_outlives_worker_and_server_and_goes_on_when_approved(
     given = Approvals(folder, open_ledger(folder.ledger)).answer_to(asked.hash)
     assert given is not None
     assert given.by == "Ines Moreau"
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("default", "closed"), [("proceed", True), ("reject", False)])
+def test_when_nobody_answers_the_default_is_followed_though_worker_and_server_died(
+    default: str,
+    closed: bool,
+    twin: Twin,
+    serving: Serving,
+    systems_of: Callable[..., Systems],
+    incident: Make,
+    tmp_path: Path,
+) -> None:
+    """Both are dead when the deadline passes; once they are back, what the plan says happens by itself."""
+    plan = PLAN.replace("default: wait", f"default: {default}")
+    save(serving, systems_of(salesforce=responder(twin), plan=plan), twin, tmp_path)
+    suspect = incident(f"connected-app={APP}")
+    folder = IncidentFolder.of(suspect.id)
+    folder.write(folder.incident, suspect)
+    run = serving.start_contain(suspect.id)
+    serving.wait_for(run, "Suspended")
+    follow_up = serving.follow_up(run)
+    approvals = Approvals(folder, open_ledger(folder.ledger))
+    (asked,) = approvals.requests()
+    assert asked.deadline is not None
+    serving.stop()
+    assert approvals.answer_to(asked.hash) is None
+    assert frozen(twin) == 0
+    time.sleep(max(0.0, (asked.deadline - datetime.now(UTC)).total_seconds()) + 1)
+
+    serving.start()
+    ended = serving.wait_for(follow_up, "Completed", "Failed", "NeedsApproval", "Crashed")
+
+    given = approvals.answer_to(asked.hash)
+    assert given is not None
+    assert (given.by, given.approved) == (None, closed)
+    assert given.at >= asked.deadline
+    assert frozen(twin) == closed
+    assert ended["name"] == ("Completed" if closed else "NeedsApproval"), ended["message"]
+    if not closed:
+        assert "rejected by the default of the plan" in ended["message"]
+    entries = list(open_ledger(folder.ledger).entries())
+    answered = [e for e in entries if e["action"] == "approval answered"]
+    assert [e["details"]["approver"] for e in answered] == ["nobody in time: the plan's default"]
+    attempts = [e for e in entries if e["kind"] == "ATTEMPT" and e["target"].startswith("salesforce/login/")]
+    assert len(attempts) == closed
+    # The run that waited did not go on; Prefect lets it fail once its own wait is over.
+    assert serving.api("GET", f"/flow_runs/{run}")["state"]["name"] in ("Suspended", "Failed")
