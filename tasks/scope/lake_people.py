@@ -24,11 +24,10 @@ from tasks.scope.engine import name, text
 from tasks.scope.keys import ROLE_ADDRESSES, email_key, name_key, phone_region
 from tasks.scope.lake import FORMAT, Lake, meta_sql, part_of, put_in_place, read_meta
 from tasks.scope.lake_phones import phone_keys
-from tasks.scope.people import SHARED_BY, components
+from tasks.scope.people import CROWD, SHARED_BY, components
 from tasks.scope.population import Source
 from tasks.scope.residence import UNKNOWN
 
-CROWD = 50  # an e-mail address on more records than this, under many last names, is nobody's own
 RULES = ("id", "email", "phone")
 LOOKUP = len(RULES)  # from here on the rules are the population's lookups, one by one
 NODE = "_node"

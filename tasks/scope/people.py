@@ -21,6 +21,7 @@ from tasks.scope.population import Source
 from tasks.scope.residence import residences
 
 SHARED_BY = 3  # a phone number with more e-mail identities and more last names than this is nobody's
+CROWD = 50  # an e-mail address on more records than this, under many last names, is nobody's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,16 @@ class People:
     keys: pd.DataFrame
 
 
-def resolve(population: Mapping[str, pd.DataFrame], sources: Iterable[Source]) -> People:
-    """Resolve records to people. `population` holds the fields that `sources` name, all as text."""
+def resolve(
+    population: Mapping[str, pd.DataFrame], sources: Iterable[Source], *, crowd: int = CROWD
+) -> People:
+    """Resolve records to people. `population` holds the fields that `sources` name, all as text.
+
+    `lake_people.build_people` does the same over files too large for memory; a test holds them together.
+    """
     sources = [source for source in sources if source.object in population]
     nodes = _nodes(population, sources)
-    claims = _claims(nodes, population, sources)
+    claims = _claims(nodes, population, sources, crowd)
     left, right, rules = _edges(claims)
     roots = components(len(nodes), left, right)
     about = nodes["about"].to_numpy()
@@ -123,7 +129,7 @@ def _regions(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.Series[str]:
 
 
 def _claims(
-    nodes: pd.DataFrame, population: Mapping[str, pd.DataFrame], sources: list[Source]
+    nodes: pd.DataFrame, population: Mapping[str, pd.DataFrame], sources: list[Source], crowd: int
 ) -> pd.DataFrame:
     """Which key each node carries: node, rule, key, and `rank` among the node's own of that rule."""
     parts = [pd.DataFrame({"node": nodes.index, "rule": "id", "key": nodes["record_id"], "rank": 0})]
@@ -143,7 +149,7 @@ def _claims(
             parts.append(_claim(mine, f"parent {source.object}.{source.parent}", rows[source.parent], 0))
     claims = pd.concat([parts[0], *(part for part in parts[1:] if len(part))], ignore_index=True)
     claims = _follow_parents(claims, nodes, sources)
-    return _without_shared_phones(claims, nodes)
+    return _without_crowds(_without_shared_phones(claims, nodes), nodes, crowd)
 
 
 def _claim(nodes: pd.Index[int], rule: str, keys: pd.Series[str], rank: int) -> pd.DataFrame:
@@ -182,6 +188,17 @@ def _without_shared_phones(claims: pd.DataFrame, nodes: pd.DataFrame) -> pd.Data
     counts = pd.concat([identities, last_names], axis=1, keys=["emails", "names"]).fillna(0)
     shared = counts.index[(counts["emails"] > SHARED_BY) & (counts["names"] > SHARED_BY)]
     return claims[~((claims["rule"] == "phone") & claims["key"].isin(shared))].reset_index(drop=True)
+
+
+def _without_crowds(claims: pd.DataFrame, nodes: pd.DataFrame, crowd: int) -> pd.DataFrame:
+    """Drop e-mail addresses on more than `crowd` records under more than three last names: no one's own."""
+    emails = claims[claims["rule"] == "email"]
+    counts = emails["key"].value_counts()
+    crowded = emails[emails["key"].isin(counts.index[counts > crowd])]
+    names = crowded.assign(name=nodes["last_name"].to_numpy()[crowded["node"]])
+    different = names[names["name"] != ""].groupby("key")["name"].nunique()
+    shared = different.index[different > SHARED_BY]
+    return claims[~((claims["rule"] == "email") & claims["key"].isin(shared))].reset_index(drop=True)
 
 
 def _edges(
