@@ -223,7 +223,7 @@ def test_a_bulk_job_whose_results_nobody_fetched_is_only_possible(twin: Twin, tm
 def test_without_the_query_log_the_whole_object_may_have_left(twin: Twin, tmp_path: Path) -> None:
     """A source that is missing widens the bounds; it never lowers them."""
     since = start()
-    Thief(twin).query("SELECT Id, Email FROM Lead WHERE Status = 'Closed - Converted'")
+    Thief(twin).query("SELECT Id, Email FROM Lead WHERE Status = 'Working - Contacted'")
     reader = OrgReader(twin.org)
     folder = IncidentFolder.of("no-query-log", tmp_path)
     whole = scoped(twin, tmp_path, since)
