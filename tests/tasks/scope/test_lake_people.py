@@ -127,7 +127,7 @@ def random_rows(seed: int, size: int) -> dict[str, list[dict[str, str]]]:
 @pytest.mark.parametrize(("seed", "size"), [(1, 30), (2, 120), (3, 400), (4, 900)])
 def test_the_map_is_what_resolving_in_pandas_gives(tmp_path: Path, seed: int, size: int) -> None:
     rows = random_rows(seed, size)
-    same_partition(*mapped(tmp_path, **rows))
+    same_partition(*mapped(tmp_path, crowd=50, **rows))
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
