@@ -70,12 +70,15 @@ def _missing(
     kind: str, events: Mapping[str, pd.DataFrame], others: pd.DataFrame, why: str
 ) -> Iterable[tuple[str, str]]:
     mine = events.get(kind)
-    if mine is None or mine.empty or others.empty:
+    if mine is None or others.empty or not instants(mine).notna().any():
         return
-    have = instants(mine).dropna().dt.floor("h")
-    counts = instants(others).dropna().dt.floor("h").value_counts().sort_index()
-    known = set(have)
-    for hour, count in counts.items():
+    have, counts = _by_hour(mine), _by_hour(others)
+    for hour, count in sorted(counts.items()):
         # Outside of what this log covers the lag explains it, or the window does.
-        if hour not in known and have.min() < hour < have.max():
+        if hour not in have and min(have) < hour < max(have):
             yield kind, f"no event at {hour:%Y-%m-%d %H:00} UTC, in which {why.format(n=count)}"
+
+
+def _by_hour(events: pd.DataFrame) -> dict[pd.Timestamp, int]:
+    counts = instants(events).dropna().dt.floor("h").value_counts()
+    return {pd.Timestamp(str(hour)): int(count) for hour, count in counts.items()}

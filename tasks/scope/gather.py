@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from blocks.errors import LeakResponseError
 from blocks.systems import Systems
 from tasks.incident import Coverage, Incident, IncidentFolder, Window
 from tasks.scope.aws_reads import aws_reads, write_objects
-from tasks.scope.event_log_objects import merged, read_objects
+from tasks.scope.event_log_objects import OBJECTS, merged, read_objects
+from tasks.scope.kept import with_kept
 from tasks.scope.reader import OrgReader
+from tasks.scope.realtime import SOURCES as STORES
 from tasks.scope.realtime import read_stores
 from tasks.scope.sources import Logs
 from tasks.scope.vault_reads import vault_reads
 
 
-def with_stores(reader: OrgReader, logs: Logs, window: Window, now: datetime) -> Logs:
-    """The log files' events with those of the event log objects and real-time stores, each event once."""
+def with_stores(reader: OrgReader, logs: Logs, window: Window, now: datetime, folder: Path) -> Logs:
+    """The log files' events with those of the event log objects and real-time stores, each event once. What
+    these gave is kept below `folder`."""
     objects = read_objects(reader, window, now)
     stores = read_stores(reader, window, now)
-    events = {**merged(logs.events, objects.events), **stores.events}
+    told = {OBJECTS[kind]: rows for kind, rows in objects.events.items()} | dict(stores.events)
+    kept = with_kept(folder, told)
+    sooner = {kind: kept[name] for kind, name in OBJECTS.items() if name in kept}
+    events = {**merged(logs.events, sooner), **{k: rows for k, rows in kept.items() if k in STORES}}
     return replace(logs, events=events, coverage=(*logs.coverage, *objects.coverage, *stores.coverage))
 
 

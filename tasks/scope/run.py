@@ -26,6 +26,7 @@ from tasks.scope.directory import marks_of
 from tasks.scope.exposure import Table, with_people, write
 from tasks.scope.found import FoundCredential, found_credentials
 from tasks.scope.gather import outside, with_stores
+from tasks.scope.kept import keeping
 from tasks.scope.kinds import categorise
 from tasks.scope.lake import Lake, lake_of
 from tasks.scope.lake_closed import with_suspects
@@ -85,7 +86,7 @@ def scope(
         people = pool.submit(_population, reader, lake, now)  # while the logs are waited for
         on_progress("waiting for the event logs")
         logs = _collect(reader, incident, folder, now, wait_s, lake)
-        logs = with_stores(reader, logs, incident.window, now)
+        logs = with_stores(reader, logs, incident.window, now, folder.sub("logs"))
         logs = replace(logs, coverage=(*logs.coverage, *outside(incident, systems, folder, now)))
         own = Own(REQUEST_ID_PREFIX, reader.org.whoami().user_id)
         salt = salt_of(systems.vault, folder.sub("exposure"))
@@ -95,7 +96,7 @@ def scope(
             marks_of(reader, incident),
             own,
             salt,
-            records=partial(record_ids, reader),
+            records=keeping(folder.sub("logs"), partial(record_ids, reader)),
             others=partial(others_of, reader, incident.window, now),
         )
         return work_out(incident, evidence, people.result, folder, ledger, now=now, on_progress=on_progress)

@@ -58,6 +58,25 @@ def test_paging_that_stopped_is_told_to_the_record(licensed: Twin, tmp_path: Pat
     assert table.loc[table["object"] == "Contact", "rerun"].tolist() == [1200]  # both are kept
 
 
+def test_what_a_store_told_once_stays_known_when_it_is_gone(licensed: Twin, tmp_path: Path) -> None:
+    """A store forgets after six months, and its licence may end; the incident's folder does not."""
+    since = start()
+    Thief(licensed).query("SELECT Id, Email FROM Lead LIMIT 7")
+    before = scoped(licensed, home(tmp_path), since)
+    found = before.found(certain=True)
+    assert len(found) == 7
+    try:
+        licensed.lab("licences", json={"licences": []})
+        after = scoped(licensed, home(tmp_path), since)
+    finally:
+        licensed.lab("licences", json={"licences": ["realtime"]})
+    assert not line(after, "ApiEvent").present
+    assert after.found() == after.found(certain=True) == found
+    kept = list((after.folder.path / "logs" / "stores").iterdir())
+    assert kept
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept)
+
+
 def test_ids_that_are_cut_off_are_certain_and_the_rerun_is_the_upper_bound(
     licensed: Twin, tmp_path: Path
 ) -> None:
