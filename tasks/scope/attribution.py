@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ip": ("CLIENT_IP", "SOURCE_IP"),
     "agent": ("USER_AGENT", "BROWSER_TYPE", "CLIENT_NAME"),
 }
+NAMING = frozenset({"RestApi", "API"})  # have a column for the app, empty where there is none
 NO_KEYS = frozenset({"", "null", "0000000000000000"})
 # Event types that do not name the request they belong to.
 NAMELESS = frozenset({"UniqueQuery", "ReportEvent", "ListViewEvent", "BulkApiResultEventStore"})
@@ -182,11 +183,12 @@ def _spread(events: pd.DataFrame, marks: Marks) -> tuple[pd.Series[str], Marks]:
 
 
 def _nameless(events: pd.DataFrame, why: pd.Series[str], marks: Marks) -> pd.Series[bool]:
-    """Sessions of which no log says the app, where the log that names it for every call is missing: any of
-    them may be the suspected app's."""
+    """Sessions of which no log says whether an app was at work, where the log that does so for every call is
+    missing: any of them may be the suspected app's. The logs in NAMING say it for theirs."""
     if not (marks.apps or marks.app_names) or (events["type"] == "ApiTotalUsage").any():
         return pd.Series(False, index=events.index)
-    named = events[(events["app"].str.strip() != "") | (events["app_name"].str.strip() != "") | (why != "")]
+    told = (events["app"].str.strip() != "") | (events["app_name"].str.strip() != "")
+    named = events[told | (why != "") | events["type"].isin(NAMING)]
     known = events["session"].isin(_keys(named["session"])) | events["login"].isin(_keys(named["login"]))
     return ~known & ~events["session"].isin(NO_KEYS)
 

@@ -144,3 +144,13 @@ def test_the_window_is_kept_and_an_unreadable_time_counts_as_inside() -> None:
 
 def test_no_logs_at_all_is_an_answer() -> None:
     assert who().events.empty
+
+
+def test_where_no_log_names_the_app_of_a_session_it_may_be_the_suspects() -> None:
+    bulk = {"TIMESTAMP_DERIVED": "2026-11-24T10:00:00Z", "JOB_ID": "750", "CONNECTED_APP_ID": ""}
+    jobs = [bulk | {"SESSION_KEY": session} for session in ("S1", "S2", "S3")]
+    calls = [rest(SESSION_KEY="S2"), rest(SESSION_KEY="S3", CONNECTED_APP_ID="0H4000000000002AAA")]
+    usage = {"TIMESTAMP_DERIVED": "2026-11-24T10:00:00Z", "CONNECTED_APP_ID": "0H4000000000002AAA"}
+    found = who(BulkApi2=jobs, RestApi=calls).events
+    assert (found["session"].tolist(), found["certain"].tolist()) == (["S1"], [False])
+    assert who(BulkApi2=jobs, RestApi=calls, ApiTotalUsage=[usage]).events.empty
