@@ -58,7 +58,7 @@ def same_partition(found: pd.DataFrame, expected: People) -> None:
     about = found[found["person"] >= 0].set_index("id")
     truth = expected.records.assign(id=expected.records["record_id"].str[:15]).set_index("id")
     assert set(about.index) == set(truth.index)
-    joined = about.join(truth, suffixes=("", "_truth"))
+    joined = about.join(truth, rsuffix="_truth")
     pairs = joined[["person", "person_truth"]].drop_duplicates()
     assert pairs["person"].is_unique
     assert pairs["person_truth"].is_unique
