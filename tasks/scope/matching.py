@@ -167,6 +167,7 @@ def _session(calls: list[Call], texts: list[_Text], shape: OrgShape, out: Matche
         if not text.taken:
             lonely = Ask(text.asked, text.at, f"session:{session[:6]}", False, source=ALONE)
             lonely.session, lonely.user = session, text.user
+            lonely.all_rows = True  # nothing says that it was not queryAll
             lonely.doubt = "the query text stands alone: no log names the call that ran it"
             asks.append(lonely)
     out.asks.extend(asks)

@@ -45,6 +45,7 @@ class EventLogs:
         self._waiting: dict[tuple[str, datetime], list[tuple[datetime, str]]] = defaultdict(list)
         self._last_cut: dict[tuple[str, datetime], datetime] = {}
         self._sequence: dict[tuple[str, datetime], int] = defaultdict(int)
+        self._told: dict[tuple[str, datetime], list[Path]] = {}  # by day, what its Daily file holds
         self._hourly: dict[tuple[str, datetime], list[Path]] = defaultdict(list)  # by day, for the Daily file
 
     def add(self, event_type: str, values: Mapping[str, Any], at: datetime | None = None) -> None:
@@ -130,7 +131,9 @@ class EventLogs:
         rows = []
         for key in sorted(over):
             lines: list[str] = []
-            for path in self._hourly.pop(key):
+            # A later file of the same day takes the place of the earlier one, so it holds all of the day.
+            paths = self._told[key] = self._told.get(key, []) + self._hourly.pop(key)
+            for path in paths:
                 lines += _body_lines(path)
             rows.append(self._write(key, lines, "Daily", now))
         if rows:
