@@ -99,7 +99,7 @@ class World:
             reader, window, self.home / "logs", place_markers(reader), now=now, wait_s=30, sleep=self._flush
         )
         assert logs.complete
-        self._score(made, reader, with_stores(reader, logs, window, now))
+        self._score(made, reader, with_stores(reader, logs, window, now, self.home / "logs"))
 
     def _flush(self, _seconds: float) -> None:
         self.twin.lab("flush", json={})
