@@ -183,14 +183,16 @@ def measure(users: int) -> float:
         bench = Bench(Path(name), users, each)
         try:
             floors = [bench.measure(bench.bare), bench.measure(bench.bare_and_wide)]
-            product = bench.measure(bench.with_the_product)
+            products = [bench.measure(bench.with_the_product) for _ in THREADS]
         finally:
             bench.stop()
-    ratio = product.last_success / min(floor.last_success for floor in floors)
+    # The better of as many tries on either side: what else the machine does is no part of either.
+    ratio = min(one.last_success for one in products) / min(one.last_success for one in floors)
     print(f"{users} principals, {users * each} grants, {LATENCY_MS} ms a call")
     for threads, floor in zip(THREADS, floors, strict=True):
         print(f"  bare script, {threads:3} threads  {floor}")
-    print(f"  containment               {product}")
+    for product in products:
+        print(f"  containment               {product}")
     print(f"  ratio {ratio:.2f} (aim: at most {AIM})", flush=True)
     return ratio
 
