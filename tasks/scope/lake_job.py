@@ -19,8 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.incident import Window
-from tasks.scope.addresses import is_public
-from tasks.scope.attribution import NAMELESS, NO_KEYS, Marks, Own
+from tasks.scope.attribution import NAMELESS, NO_KEYS, Marks, Own, is_public
 from tasks.scope.cube import column_sql, number_sql
 from tasks.scope.engine import files, name, text
 from tasks.scope.ingest import Mapper

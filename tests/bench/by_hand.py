@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from tasks.scope.addresses import is_public as public
+from tasks.scope.attribution import is_public as public
 from tasks.scope.people import components
 from tests.bench.answer import KINDS, MARKS, MASKS, SUMS, WINDOW, answer
 from tests.bench.generate import COLUMNS, TYPES

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from tasks.scope.addresses import is_public as public
+from tasks.scope.attribution import is_public as public
 from tests.bench.answer import MASKS, answer
 from tests.bench.by_hand import (
     FIRST,
