@@ -79,7 +79,7 @@ def _text(account: AwsAccount, secret: str, at: datetime) -> str:
     client = account.client("secretsmanager")
     with aws_errors("secretsmanager:ListSecretVersionIds"):
         versions = client.list_secret_version_ids(SecretId=secret, IncludeDeprecated=True)["Versions"]
-    there = [v for v in versions if v["CreatedDate"] < at + SECOND]  # CloudTrail tells whole seconds
+    there = [v for v in versions if v["CreatedDate"] <= at + SECOND]  # both are told in whole seconds
     if not there:
         return ""
     newest = max(v["CreatedDate"] for v in there)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from blocks.errors import BadInput
 from tasks.incident import Coverage, Window, utc
 from tasks.scope.ingest import Ingested, Keep, Mapper, ingest, move_originals, read_sums, stored_units
 from tasks.scope.lake import Lake, part_of, put_in_place
@@ -30,11 +31,43 @@ FRESH = timedelta(hours=48)  # older than this, the population is read anew
 OVERLAP = timedelta(minutes=10)  # records that were being written while the population was read
 
 
+# --- whose -------------------------------------------------------------------------------------------------
+
+
+def is_of(lake: Lake, reader: OrgReader) -> bool:
+    """Whether the lake was filled from this org: a rehearsal in the same home must not read production's."""
+    return _owner_file(lake).exists() and _owner_file(lake).read_text(encoding="utf-8") == _owner(reader)
+
+
+def claim(lake: Lake, reader: OrgReader) -> None:
+    """Make the lake this org's. Raises BadInput when it is another's."""
+    file = _owner_file(lake)
+    if not file.exists():
+        partial = part_of(file)
+        partial.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial.write_text(_owner(reader), encoding="utf-8")
+        put_in_place(partial, file)
+    elif not is_of(lake, reader):
+        raise BadInput(
+            f"The lake {lake.path} was filled from another org.", "Give this org a lake of its own: --lake."
+        )
+
+
+def _owner(reader: OrgReader) -> str:
+    return f"{reader.org.whoami().org_id} {reader.org.instance_url}"
+
+
+def _owner_file(lake: Lake) -> Path:
+    return lake.path / "org.txt"
+
+
 # --- logs --------------------------------------------------------------------------------------------------
 
 
 def bring_logs(reader: OrgReader, lake: Lake, *, now: datetime, mapper: Mapper = map) -> Ingested:
-    """Download the org's log files that the lake does not hold, and bring them in."""
+    """Download the org's log files that the lake does not hold, and bring them in. Raises BadInput when the
+    lake is another org's."""
+    claim(lake, reader)
     window = Window(now - timedelta(days=DAYS), now)
     files = [file for file in chosen(listed(reader, window, now)) if file.event_type in TYPES]
     there = {file_id(name) for unit in stored_units(lake) for name in read_sums(lake.originals(unit))}
@@ -75,7 +108,9 @@ class Stored:
 
 
 def bring_people(reader: OrgReader, lake: Lake, *, now: datetime) -> PeopleMap:
-    """Read the key fields of every record about a person, and resolve them all."""
+    """Read the key fields of every record about a person, and resolve them all. Raises BadInput when the
+    lake is another org's."""
+    claim(lake, reader)
     found = sources(candidates(reader))
     frames = read_population(reader, found)
     files: dict[str, Path] = {}

@@ -30,7 +30,7 @@ from tasks.scope.kept import keeping
 from tasks.scope.kinds import categorise
 from tasks.scope.lake import Lake, lake_of
 from tasks.scope.lake_closed import with_suspects
-from tasks.scope.lake_org import current_population
+from tasks.scope.lake_org import current_population, is_of
 from tasks.scope.list_views import add_list_views
 from tasks.scope.markers import place_markers
 from tasks.scope.matching import Matched, match
@@ -77,11 +77,12 @@ def scope(
 ) -> ScopeSummary:
     """Work out whose data left and write it into the incident's folder.
 
-    `wait_s`: seconds to wait for late logs. `lake`: what was ingested ahead of time; without it everything is
-    read now, with the same answer. Raises what reading the org raises when it cannot be read at
+    `wait_s`: seconds to wait for late logs. `lake`: what was brought from this org ahead of time; without it
+    everything is read now, with the same answer. Raises what reading the org raises when it cannot be read at
     all; a single source or query that fails widens the bounds and is named in the coverage statement.
     """
     reader = OrgReader(systems.salesforce)
+    lake = lake if lake is not None and is_of(lake, reader) else None
     with ThreadPoolExecutor(1, thread_name_prefix="population") as pool:
         people = pool.submit(_population, reader, lake, now)  # while the logs are waited for
         on_progress("waiting for the event logs")

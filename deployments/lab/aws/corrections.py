@@ -30,6 +30,7 @@ def install() -> None:
     """Put the corrections into moto. Called once, before the first request."""
     install_managed_policies()
     _secret_stages()
+    _secret_versions()
     _object_lock()
     _locked_uploads()
     _disabled_kms_keys()
@@ -79,6 +80,20 @@ def _secret_stages() -> None:
         return answer
 
     _replace(SecretsManagerBackend, "update_secret_version_stage", corrected)
+
+
+def _secret_versions() -> None:
+    """A version was created when it was written (moto: whenever the list is asked for)."""
+    listed: Callable[..., str] = SecretsManagerBackend.list_secret_version_ids
+
+    def corrected(self: SecretsManagerBackend, secret_id: str) -> str:
+        versions: Any = self.secrets[secret_id].versions
+        answer = json.loads(listed(self, secret_id))
+        for version in answer["Versions"]:
+            version["CreatedDate"] = versions[version["VersionId"]]["createdate"]
+        return json.dumps(answer)
+
+    _replace(SecretsManagerBackend, "list_secret_version_ids", corrected)
 
 
 def _refuse_rotation(operation: Operation) -> None:

@@ -22,6 +22,7 @@ STOLEN_FROM = "support-attachments"
 INNOCENT = "erp-sync"
 SUPPORT_SECRET = "integrations/support-chat/webhook"  # noqa: S105 - the name of a secret
 CI_ROLE = "ci-deploy"
+CI_USER = "ci-builds"  # the release pipeline: it gets a key where a scenario needs one
 
 Statement = dict[str, Any]
 
@@ -155,7 +156,7 @@ def seed(aws: Aws, *, attachments: int = 12, retention_days: int = 30) -> AwsWor
             (INNOCENT, INNOCENT_POLICY),
         )
     }
-    _role(iam)
+    _pipeline(iam)
     place = {"LocationConstraint": aws.region}
     s3.create_bucket(Bucket=ATTACHMENTS, CreateBucketConfiguration=place)
     s3.create_bucket(Bucket=EXPORTS, CreateBucketConfiguration=place)
@@ -186,9 +187,11 @@ def _user(iam: Any, name: str, statements: list[Statement]) -> Key:
         iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
 
 
-def _role(iam: Any) -> None:
-    """A role that the innocent user's pipeline assumes; sessions of roles are contained differently."""
+def _pipeline(iam: Any) -> None:
+    """The release pipeline's user, and a role that the innocent user assumes: its sessions are contained
+    differently."""
     trust = {"Effect": "Allow", "Principal": {"AWS": _users(INNOCENT)[0]}, "Action": "sts:AssumeRole"}
+    iam.create_user(UserName=CI_USER)
     iam.create_role(RoleName=CI_ROLE, AssumeRolePolicyDocument=_document([trust]))
     iam.put_role_policy(RoleName=CI_ROLE, PolicyName=CI_ROLE, PolicyDocument=_document(INNOCENT_POLICY))
     assume = {

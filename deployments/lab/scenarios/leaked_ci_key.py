@@ -21,6 +21,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from deployments.lab.aws.world import CI_USER
 from deployments.lab.scenarios.attacker import (
     TIMEOUT_S,
     AttackLog,
@@ -36,7 +37,6 @@ from deployments.lab.scenarios.scenario import KNOWN_AT_THE_ALARM, Lab, Scenario
 APP = "Release Pipeline"
 USERNAME = "erp-connect@lab.example"
 PERMISSION_SET = "ERP_Connect"
-AWS_USER = "ci-builds"
 KEPT_AT = "integrations/release-pipeline"
 USER_AGENT = "python-requests/2.32.3"
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -97,10 +97,9 @@ def _aws_user(lab: Lab) -> tuple[str, str]:
         {"Effect": "Allow", "Action": ["s3:ListAllMyBuckets", "sts:GetSessionToken"], "Resource": "*"},
         {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject"], "Resource": [bucket, f"{bucket}/*"]},
     ]
-    iam.create_user(UserName=AWS_USER)
     document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    iam.put_user_policy(UserName=AWS_USER, PolicyName=AWS_USER, PolicyDocument=document)
-    key = iam.create_access_key(UserName=AWS_USER)["AccessKey"]
+    iam.put_user_policy(UserName=CI_USER, PolicyName=CI_USER, PolicyDocument=document)
+    key = iam.create_access_key(UserName=CI_USER)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ def test_keys_users_and_sessions_that_a_key_made_and_what_it_read_are_found(
     role = f"arn:aws:iam::{ACCOUNT}:role/{CI_ROLE}"
     session = sts.assume_role(RoleArn=role, RoleSessionName="build")["Credentials"]["AccessKeyId"]
     lab_aws.client("secretsmanager", *key).get_secret_value(SecretId=SUPPORT_SECRET)
+
+    time.sleep(2.1)  # and then its replacement, which is not leaked
+    fresh = json.dumps({"aws_access_key_id": IN_SECRET[:-1] + "Z", "aws_secret_access_key": VALUE})
+    lab_aws.client("secretsmanager").put_secret_value(SecretId=SUPPORT_SECRET, SecretString=fresh)
 
     now = datetime.now(UTC)
     suspects = (Suspect(SuspectKind.AWS_ACCESS_KEY, key[0]),)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from blocks.errors import BadInput
 from tasks.incident import Incident, IncidentFolder, ScopeSummary, Suspect, SuspectKind, Window
 from tasks.scope.exposure import exposures
 from tasks.scope.lake import Lake
@@ -130,3 +131,19 @@ def test_bringing_again_downloads_only_what_is_new(twin: Twin, night: Night) -> 
     assert again.files
     twice = bring_logs(OrgReader(twin.org), night.lake, now=datetime.now(UTC))
     assert twice.files <= again.files
+
+
+def test_a_lake_of_another_org_is_neither_read_nor_filled(twin: Twin, night: Night, tmp_path: Path) -> None:
+    mine = night.lake.path / "org.txt"
+    kept = mine.read_text(encoding="utf-8")
+    mine.write_text("00D000000000000AAA https://shop.my.salesforce.com", encoding="utf-8")
+    try:
+        reader = OrgReader(twin.org)
+        with pytest.raises(BadInput, match="another org"):
+            bring_logs(reader, night.lake, now=datetime.now(UTC))
+        with pytest.raises(BadInput, match="another org"):
+            bring_people(reader, night.lake, now=datetime.now(UTC))
+        summary, _ = run(twin, night, tmp_path, night.lake)
+        assert not any(one.source == "people" for one in summary.coverage)
+    finally:
+        mine.write_text(kept, encoding="utf-8")

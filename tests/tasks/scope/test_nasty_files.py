@@ -22,7 +22,7 @@ from tasks.scope.local import read_records
 from tasks.scope.local_logs import LARGE, read_logs
 from tests.tasks.scope.lake_logs import NOW, WINDOW, events, text
 
-MARKS = Marks(apps=frozenset({"0H4000000000001"}))
+MARKS = Marks(apps=frozenset({"0H4000000000002"}))
 ROWS = [replaced | {"REQUEST_ID": f"r{n}"} for n, replaced in enumerate(events(5, 60)["RestApi"])]
 PLAIN = text(ROWS)
 NAMES = list(ROWS[0])
