@@ -75,7 +75,10 @@ def with_shown(
 
 
 def _same(ask: Ask, one: Showing) -> bool:
-    """Whether other logs told of this showing: a report or view of the session then, of its object."""
+    """Whether other logs told of this showing: a report or view of the session then, of its object. Another
+    showing told by events is another."""
+    if ask.source == one.source:
+        return False
     kind = one.source.removesuffix(" event")
     near = ask.session == one.session and abs(ask.at - one.at) <= NEAR
     named = kind in ask.source or ask.asked.digest == digest(one.what)
