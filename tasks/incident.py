@@ -249,6 +249,9 @@ class ScopeSummary:
     unparsed_queries: int
     as_of: datetime
     found_suspects: tuple[Suspect, ...] = ()
+    # People by residence if bulk results that were fetched were fetched whole, which no log tells: the lower
+    # bounds do not rest on it, the notification duties do.
+    presumed: Mapping[str, int] = field(default_factory=dict)
 
 
 # --- notify --------------------------------------------------------------------------------------

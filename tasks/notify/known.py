@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tasks.incident import Incident, ScopeSummary
+from tasks.incident import Bounds, Incident, ScopeSummary
 from tasks.notify.facts import Fact, Facts
 from tasks.notify.jurisdictions import is_code
 
@@ -45,7 +45,11 @@ def known_facts(
 
 def _from_scope(scope: ScopeSummary) -> Facts:
     """Counts per residence, categories, and what reading through the API means for encryption and effect."""
-    placed = {code: bounds for code, bounds in scope.by_residence.items() if is_code(code)}
+    placed = {
+        code: Bounds(max(bounds.lower, min(scope.presumed.get(code, 0), bounds.upper)), bounds.upper)
+        for code, bounds in scope.by_residence.items()
+        if is_code(code)
+    }
     unplaced = sum(bounds.upper for code, bounds in scope.by_residence.items() if code not in placed)
     values: dict[str, Any] = {"incident.data_categories": frozenset(scope.by_category)}
     if scope.records.upper:

@@ -45,7 +45,15 @@ def summarise(
         unparsed_queries=unparsed,
         as_of=now,
         found_suspects=tuple(s for s in incident.suspects if s.found_in),
+        presumed=_presumed(rows, calls, subjects),
     )
+
+
+def _presumed(rows: pd.DataFrame, calls: Matched, subjects: Bounds) -> dict[str, int]:
+    """People by residence if every bulk result of which something was fetched was fetched whole."""
+    fetched = {ask.asked.digest for ask in calls.asks if ask.certain and ask.partly}
+    whole = rows.assign(certain=rows["certain"].astype(bool) | rows["query"].isin(fetched))
+    return {name: bounds.lower for name, bounds in people_by_residence(whole, subjects).items()}
 
 
 def _statements(
@@ -64,6 +72,12 @@ def _statements(
             f"{len(calls.unresolved)} calls whose records no log names ({paths}): they raise the upper bound."
         )
         lines.append(("calls that name no record", False, len(calls.unresolved), text))
+    if fetched := sum(bool(ask.partly) for ask in calls.asks):
+        text = (
+            f"Results of {fetched} bulk queries were fetched, and no log tells how many of their rows: the "
+            "lower bounds count none of them; the notification duties presume that all were."
+        )
+        lines.append(("bulk results", True, fetched, text))
     if calls.reports:
         text = f"{len(calls.reports)} reports or list views were run; their rows are not resolved."
         lines.append(("reports and list views", False, len(calls.reports), text))

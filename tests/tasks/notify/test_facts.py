@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput
-from tasks.incident import DutyStatus
+from tasks.incident import Bounds, DutyStatus, Incident, ScopeSummary, Suspect, SuspectKind, Window
 from tasks.notify.duties import duties, explain
 from tasks.notify.facts import Facts, load_facts
+from tasks.notify.known import known_facts
 
 ON = date(2026, 11, 23)
 BASE: dict[str, Any] = {
@@ -161,3 +162,24 @@ def test_our_own_yaml_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "facts.yaml"
     path.write_text(yaml.safe_dump(BASE), encoding="utf-8")
     assert load_facts(path).count("DE") == Facts.of(BASE).count("DE")
+
+
+def test_bulk_results_that_were_fetched_are_presumed_to_have_been_fetched_whole() -> None:
+    """No log tells how many rows a fetch took; the lower bound stays low, the duties do not wait for it."""
+    aware = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    suspects = (Suspect(SuspectKind.CONNECTED_APP, "Support Chat"),)
+    incident = Incident("facts-1", "a leak", suspects, Window(aware), aware, aware, "lab")
+    summary = ScopeSummary(
+        records=Bounds(1, 900),
+        subjects=Bounds(1, 900),
+        records_by_object={"Contact": 900},
+        by_residence={"DE": Bounds(0, 600), "FR": Bounds(0, 300)},
+        by_category={"contact": Bounds(0, 900)},
+        coverage=(),
+        queries=1,
+        unparsed_queries=0,
+        as_of=aware,
+        presumed={"DE": 600, "FR": 5000},
+    )
+    counts = known_facts(incident, {}, summary).affected
+    assert counts == {"DE": Bounds(600, 600), "FR": Bounds(300, 300)}  # never more than the upper bound

@@ -73,6 +73,9 @@ def test_what_is_certain_is_true_and_the_bounds_hold(attack: Scoped) -> None:
     table = runs(attack.folder)
     assert set(table.loc[~table["certain"], "source"]) == {"bulk job"}
     assert "were fetched in 1 calls: no log tells how many" in " ".join(table["note"])
+    # The duties presume that what was fetched was fetched whole: that is everybody, as it was.
+    assert summary.presumed == {code: bounds.upper for code, bounds in summary.by_residence.items()}
+    assert any(one.source == "bulk results" for one in summary.coverage)
     by_rest = {(line["object"], line["record_id"]) for line in attack.truth} & attack.found(certain=True)
     assert {name for name, _ in attack.served() - by_rest} == {"Account", "Case"}
 
