@@ -31,11 +31,6 @@ TRANSIENT = frozenset(
 )  # fmt: skip
 
 
-BAD_KEY = frozenset(
-    {"InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
-)
-
-
 class AwsRefused(Refused):
     """AWS answered and said no. `code` is its own error code, for example AccessDenied or NoSuchEntity."""
 

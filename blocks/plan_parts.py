@@ -35,7 +35,6 @@ EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s.]+"
 SLACK = r"@?[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 COUNTRY = r"[A-Z]{2}"
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"
-CHANNEL = r"[a-z0-9][a-z0-9_-]{0,19}"
 NOT_ISO = {"UK": "GB", "EL": "GR"}
 
 

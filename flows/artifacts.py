@@ -15,14 +15,6 @@ def key(incident_id: str, phase: str) -> str:
     return f"{phase}-{incident_id}".lower()
 
 
-def plan_artifact(incident_id: str, lines: Sequence[str]) -> None:
-    """The change set of mode=plan, as an incident commander approves it."""
-    text = "\n".join(lines)
-    create_markdown_artifact(
-        f"```\n{text}\n```", key=key(incident_id, "plan"), description="What would be done"
-    )
-
-
 def containment_artifact(incident_id: str, contained: Sequence[Containment]) -> None:
     table = [
         {

@@ -86,6 +86,8 @@ def cut_and_follow(work: Workspace, agreed: frozenset[str]) -> tuple[dict[str, C
         searched = searched and complete
         if not found:
             break
+    else:  # the last who were found are not cut yet
+        searched = False
     contained = results((*done, *running.values()))
     contained |= replace_where_nobody_reads(work, contained, agreed)
     if planted := found_planted(work.ledger):

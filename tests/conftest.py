@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from blocks.aws import AwsAccount
+from blocks.vault import VaultServer
 from deployments.lab.aws.server import Aws
 from deployments.lab.aws.world import AwsWorld
 from deployments.lab.aws.world import seed as seed_aws
 from deployments.lab.lab import Lab
 from deployments.lab.postgres import Postgres
 from deployments.lab.slack.server import Slack
-from deployments.lab.vault import Vault
+from deployments.lab.vault import AUDIT_DEVICE, Vault
 from deployments.lab.vault_world import VaultWorld, seed
 from deployments.prefect_server import QUIET
 from tasks.notify.rules import all_rules
@@ -84,6 +86,20 @@ def lab_vault_world(lab_vault: Vault, lab_postgres: Postgres) -> VaultWorld:
     return seed(lab_vault, lab_postgres)
 
 
+@pytest.fixture
+def lab_vault_block(lab_vault: Vault, lab_vault_world: VaultWorld, tmp_path: Path) -> VaultServer:
+    """`lab_vault` as the responder reaches it, its audit log readable."""
+    secret_id = tmp_path / "vault-secret-id"
+    secret_id.write_text(lab_vault_world.responder_secret_id)
+    return VaultServer(
+        addr=lab_vault.addr,
+        role_id=lab_vault_world.responder_role_id,
+        secret_id=[f"file:{secret_id}"],
+        audit_log=[str(lab_vault.audit_log)],
+        audit_device=AUDIT_DEVICE,
+    )
+
+
 @pytest.fixture(scope="session")
 def lab_aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server = Aws.start(tmp_path_factory.mktemp("aws"))
@@ -102,6 +118,19 @@ def lab_aws(lab_aws_server: Aws) -> Aws:
 def lab_aws_world(lab_aws: Aws) -> AwsWorld:
     """The responder, the leaked key, the innocent user and the buckets in `lab_aws`."""
     return seed_aws(lab_aws)
+
+
+@pytest.fixture
+def lab_aws_block(lab_aws: Aws, lab_aws_world: AwsWorld, tmp_path: Path) -> AwsAccount:
+    """`lab_aws` as the responder reaches it."""
+    (tmp_path / "aws-key-id").write_text(lab_aws_world.responder.access_key_id)
+    (tmp_path / "aws-secret").write_text(lab_aws_world.responder.secret_access_key)
+    return AwsAccount(
+        endpoint_url=lab_aws.endpoint,
+        region=lab_aws.region,
+        access_key_id=[f"file:{tmp_path / 'aws-key-id'}"],
+        secret_access_key=[f"file:{tmp_path / 'aws-secret'}"],
+    )
 
 
 @pytest.fixture(scope="session")

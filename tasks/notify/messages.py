@@ -90,10 +90,6 @@ def duties_text(duties: Sequence[Duty] | None, at: datetime, sent: frozenset[str
     return "\n".join(lines)
 
 
-def phase_done_text(phase: str, seconds: float, summary: str) -> str:
-    return f"*{phase}* done in {seconds:.1f} s: {summary}"
-
-
 def masked(identifier: str) -> str:
     """An AWS key id or an accessor by its ends only; people and apps as the commander named them."""
     opaque = len(identifier) >= 20 and "@" not in identifier and " " not in identifier

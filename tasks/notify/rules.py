@@ -10,7 +10,6 @@ from typing import Any
 
 from blocks.errors import BadInput
 from tasks.notify.vocabulary import read_rule_file, vocabulary
-from tasks.notify.yaml12 import read_yaml
 
 FILES = (
     "eu.yaml",
@@ -105,17 +104,6 @@ def all_rules() -> Mapping[str, Rule]:
             if rule.id in rules:
                 raise BadInput(f"{name}: rule {rule.id} exists already.", "Give it another id.")
             rules[rule.id] = rule
-    _check_references(rules)
-    return rules
-
-
-def own_rules(text: str, name: str) -> Mapping[str, Rule]:
-    """All rules with an organisation's own added: contracts with customers, vendors, insurers."""
-    rules = dict(all_rules())
-    for rule in parse_rules(read_yaml(text, name), name):
-        if rule.id in rules:
-            raise BadInput(f"{name}: rule {rule.id} exists already.", "Give your own rule another id.")
-        rules[rule.id] = rule
     _check_references(rules)
     return rules
 

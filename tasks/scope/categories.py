@@ -56,7 +56,6 @@ _HISTORY = re.compile(
     r"\b(order|purchase|total amount|quantity|unit price|case|subject|description|comment|status|loyalty|"
     r"points|tier|body|activity|product)\b"
 )
-_PEOPLE = frozenset({"Contact", "Lead", "Individual", "User", "Account", "PersonAccount"})
 _HISTORY_OBJECTS = frozenset({"Order", "OrderItem", "Case", "CaseComment", "EmailMessage", "Task", "Event"})
 _COMPLIANCE: dict[str, frozenset[str]] = {
     "PCI": frozenset({"financial"}),

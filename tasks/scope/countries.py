@@ -43,8 +43,6 @@ _STATES = {
     "VI": "U.S. Virgin Islands", "AS": "American Samoa", "MP": "Northern Mariana Islands",
 }  # fmt: skip
 _STATE_ALIASES = {"washington dc": "DC", "washington d c": "DC", "d c": "DC", "new york state": "NY"}
-# The territories have ISO country codes of their own; an address may name them as country.
-US_TERRITORIES = frozenset({"PR", "GU", "VI", "AS", "MP"})
 ISO_3 = {
     "USA": "US", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ITA": "IT", "ESP": "ES", "NLD": "NL", "BEL": "BE",
     "AUT": "AT", "CHE": "CH", "SWE": "SE", "NOR": "NO", "DNK": "DK", "FIN": "FI", "IRL": "IE", "PRT": "PT",

@@ -20,7 +20,6 @@ from blocks.salesforce.org import SalesforceOrg
 from blocks.vault import VaultServer
 from deployments.lab.aws.server import Aws
 from deployments.lab.aws.world import AwsWorld
-from deployments.lab.vault import Vault
 from deployments.lab.vault_world import VaultWorld
 from tasks.evidence.ledger import FileLedger, open_ledger
 from tasks.incident import Incident, IncidentFolder, Suspect, SuspectKind, System, Window
@@ -54,36 +53,15 @@ def kept(folder: IncidentFolder, name: str) -> dict[str, Any]:
     return content
 
 
-@pytest.fixture
-def vault(lab_vault: Vault, lab_vault_world: VaultWorld, tmp_path: Path) -> VaultServer:
-    secret = tmp_path / "secret-id"
-    secret.write_text(lab_vault_world.responder_secret_id)
-    return VaultServer(
-        addr=lab_vault.addr, role_id=lab_vault_world.responder_role_id, secret_id=[f"file:{secret}"]
-    )
-
-
-@pytest.fixture
-def aws(lab_aws: Aws, lab_aws_world: AwsWorld, tmp_path: Path) -> AwsAccount:
-    (tmp_path / "key").write_text(lab_aws_world.responder.access_key_id)
-    (tmp_path / "secret").write_text(lab_aws_world.responder.secret_access_key)
-    return AwsAccount(
-        region=lab_aws.region,
-        endpoint_url=lab_aws.endpoint,
-        access_key_id=[f"file:{tmp_path / 'key'}"],
-        secret_access_key=[f"file:{tmp_path / 'secret'}"],
-    )
-
-
 def test_vault_tokens_and_leases_are_kept_without_the_token(
-    vault: VaultServer, lab_vault_world: VaultWorld, folder: IncidentFolder, ledger: FileLedger
+    lab_vault_block: VaultServer, lab_vault_world: VaultWorld, folder: IncidentFolder, ledger: FileLedger
 ) -> None:
     stolen = lab_vault_world.stolen
     incident = incident_of(
         Suspect(SuspectKind.VAULT_ACCESSOR, stolen.accessor),
         Suspect(SuspectKind.VAULT_APPROLE, "support-chat"),
     )
-    snapshot = take(vault_sources(incident, vault), folder, ledger, clock=now, time_box_s=20)
+    snapshot = take(vault_sources(incident, lab_vault_block), folder, ledger, clock=now, time_box_s=20)
     assert [p.problem for p in snapshot.sources] == ["", "", ""]
     (token,) = kept(folder, f"vault-accessor-{stolen.accessor}")["rows"]
     assert token["accessor"] == stolen.accessor and "support-chat" in token["policies"]
@@ -97,10 +75,16 @@ def test_vault_tokens_and_leases_are_kept_without_the_token(
 
 
 def test_aws_key_user_and_trail_are_kept(
-    aws: AwsAccount, lab_aws: Aws, lab_aws_world: AwsWorld, folder: IncidentFolder, ledger: FileLedger
+    lab_aws_block: AwsAccount,
+    lab_aws: Aws,
+    lab_aws_world: AwsWorld,
+    folder: IncidentFolder,
+    ledger: FileLedger,
 ) -> None:
     key = lab_aws_world.stolen
-    attacker = aws.client_with("s3", access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
+    attacker = lab_aws_block.client_with(
+        "s3", access_key_id=key.access_key_id, secret_access_key=key.secret_access_key
+    )
     attacker.list_buckets()
     incident = incident_of(
         Suspect(SuspectKind.AWS_ACCESS_KEY, key.access_key_id),
@@ -108,12 +92,12 @@ def test_aws_key_user_and_trail_are_kept(
         Suspect(SuspectKind.AWS_ROLE, "no-such-role"),
     )
     deadline = time.monotonic() + 20
-    while not aws.client("cloudtrail").lookup_events(
+    while not lab_aws_block.client("cloudtrail").lookup_events(
         LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": key.access_key_id}]
     )["Events"]:
         assert time.monotonic() < deadline, "CloudTrail shows the attacker's call"
         time.sleep(0.3)
-    snapshot = take(aws_sources(incident, aws), folder, ledger, clock=now, time_box_s=20)
+    snapshot = take(aws_sources(incident, lab_aws_block), folder, ledger, clock=now, time_box_s=20)
     assert [p.source for p in snapshot.unread] == ["aws-role-no-such-role"]
     assert "NoSuchEntity" in snapshot.unread[0].problem
     (row,) = kept(folder, f"aws-key-{key.access_key_id}")["rows"]
@@ -125,10 +109,10 @@ def test_aws_key_user_and_trail_are_kept(
 
 
 def test_hashes_in_the_ledger_are_those_of_the_files(
-    vault: VaultServer, lab_vault_world: VaultWorld, folder: IncidentFolder, ledger: FileLedger
+    lab_vault_block: VaultServer, lab_vault_world: VaultWorld, folder: IncidentFolder, ledger: FileLedger
 ) -> None:
     incident = incident_of(Suspect(SuspectKind.VAULT_ACCESSOR, lab_vault_world.stolen.accessor))
-    take(vault_sources(incident, vault), folder, ledger, clock=now, time_box_s=20)
+    take(vault_sources(incident, lab_vault_block), folder, ledger, clock=now, time_box_s=20)
     noted = {e["details"]["file"]: e["details"] for e in ledger.entries() if e["action"] == "preserved"}
     assert len(noted) == 2
     for name, details in noted.items():
@@ -146,7 +130,7 @@ def silent_port() -> Iterator[int]:
 
 
 def test_a_silent_org_holds_up_nothing(
-    vault: VaultServer,
+    lab_vault_block: VaultServer,
     lab_vault_world: VaultWorld,
     silent_port: int,
     folder: IncidentFolder,
@@ -164,7 +148,7 @@ def test_a_silent_org_holds_up_nothing(
         Suspect(SuspectKind.CONNECTED_APP, "Support Chat"),
         Suspect(SuspectKind.VAULT_ACCESSOR, lab_vault_world.stolen.accessor),
     )
-    sources = salesforce_sources(incident, org) + vault_sources(incident, vault)
+    sources = salesforce_sources(incident, org) + vault_sources(incident, lab_vault_block)
     began = time.monotonic()
     snapshot = take(sources, folder, ledger, clock=now, time_box_s=3)
     assert time.monotonic() - began < 5

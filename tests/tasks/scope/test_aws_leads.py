@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,18 +20,6 @@ from tasks.scope.aws_leads import aws_leads
 IN_SECRET = "AKIAQWERTYUIOPASDFGH"
 VALUE = "abcdefghij0123456789ABCDEFGHIJ/+abcdefgh"
 MORE = ("iam:CreateUser", "iam:CreateAccessKey", "sts:AssumeRole", "secretsmanager:GetSecretValue")
-
-
-@pytest.fixture
-def account(lab_aws: Aws, lab_aws_world: AwsWorld, tmp_path: Path) -> AwsAccount:
-    (tmp_path / "id").write_text(lab_aws_world.responder.access_key_id)
-    (tmp_path / "secret").write_text(lab_aws_world.responder.secret_access_key)
-    return AwsAccount(
-        endpoint_url=lab_aws.endpoint,
-        region=lab_aws.region,
-        access_key_id=[f"file:{tmp_path / 'id'}"],
-        secret_access_key=[f"file:{tmp_path / 'secret'}"],
-    )
 
 
 @pytest.fixture
@@ -54,7 +41,7 @@ def armed(server: Aws) -> Any:
 
 
 def test_keys_users_and_sessions_that_a_key_made_and_what_it_read_are_found(
-    lab_aws: Aws, lab_aws_world: AwsWorld, account: AwsAccount, nowhere: VaultServer
+    lab_aws: Aws, lab_aws_world: AwsWorld, lab_aws_block: AwsAccount, nowhere: VaultServer
 ) -> None:
     armed(lab_aws)
     text = json.dumps({"aws_access_key_id": IN_SECRET, "aws_secret_access_key": VALUE})
@@ -75,7 +62,7 @@ def test_keys_users_and_sessions_that_a_key_made_and_what_it_read_are_found(
     now = datetime.now(UTC)
     suspects = (Suspect(SuspectKind.AWS_ACCESS_KEY, key[0]),)
     incident = Incident("leads-1", "a key leaked", suspects, Window(began), now, now, "lab")
-    leads = aws_leads(incident, account, nowhere, now)
+    leads = aws_leads(incident, lab_aws_block, nowhere, now)
 
     assert {(one.kind, one.identifier) for one in leads.made} == {
         (SuspectKind.AWS_USER, "helpdesk2"),
@@ -87,5 +74,5 @@ def test_keys_users_and_sessions_that_a_key_made_and_what_it_read_are_found(
     (found,) = leads.credentials
     assert (found.identifier, found.secret) == (IN_SECRET, VALUE)
     assert VALUE not in repr(leads) and not leads.unread
-    again = aws_leads(incident.with_suspects((*leads.made, found.suspect)), account, nowhere, now)
+    again = aws_leads(incident.with_suspects((*leads.made, found.suspect)), lab_aws_block, nowhere, now)
     assert (again.made, again.credentials) == ((), ())

@@ -32,18 +32,6 @@ def world(lab_aws_world: AwsWorld) -> AwsWorld:
     return lab_aws_world
 
 
-@pytest.fixture
-def account(server: Aws, world: AwsWorld, tmp_path: Path) -> AwsAccount:
-    (tmp_path / "id").write_text(world.responder.access_key_id)
-    (tmp_path / "secret").write_text(world.responder.secret_access_key)
-    return AwsAccount(
-        endpoint_url=server.endpoint,
-        region=server.region,
-        access_key_id=[f"file:{tmp_path / 'id'}"],
-        secret_access_key=[f"file:{tmp_path / 'secret'}"],
-    )
-
-
 def stolen(server: Aws, world: AwsWorld, service: str) -> Any:
     return server.client(service, world.stolen.access_key_id, world.stolen.secret_access_key)
 
@@ -60,11 +48,11 @@ def attack(server: Aws, world: AwsWorld) -> datetime:
     return began
 
 
-def reads_of(account: AwsAccount, since: datetime, *suspects: tuple[SuspectKind, str]) -> AwsReads:
+def reads_of(lab_aws_block: AwsAccount, since: datetime, *suspects: tuple[SuspectKind, str]) -> AwsReads:
     now = datetime.now(UTC)
     named = tuple(Suspect(kind, name) for kind, name in suspects)
     incident = Incident("inc-aws", "a key leaked", named, Window(since), now, now, "plan")
-    return aws_reads(incident, account, now)
+    return aws_reads(incident, lab_aws_block, now)
 
 
 def line(reads: AwsReads, source: str) -> Coverage:
@@ -95,10 +83,10 @@ def trail(server: Aws, since: datetime) -> None:
 
 
 def test_without_data_events_all_that_the_key_may_read_is_the_upper_bound(
-    server: Aws, world: AwsWorld, account: AwsAccount, tmp_path: Path
+    server: Aws, world: AwsWorld, lab_aws_block: AwsAccount, tmp_path: Path
 ) -> None:
     since = attack(server, world)
-    reads = reads_of(account, since, (SuspectKind.AWS_ACCESS_KEY, world.stolen.access_key_id))
+    reads = reads_of(lab_aws_block, since, (SuspectKind.AWS_ACCESS_KEY, world.stolen.access_key_id))
     assert (reads.bounds.lower, reads.bounds.upper) == (0, len(world.attachments))
     history = line(reads, "CloudTrail event history")
     assert history.present
@@ -114,24 +102,24 @@ def test_without_data_events_all_that_the_key_may_read_is_the_upper_bound(
 
 
 def test_data_events_tell_the_objects_and_nothing_else_counts(
-    server: Aws, world: AwsWorld, account: AwsAccount
+    server: Aws, world: AwsWorld, lab_aws_block: AwsAccount
 ) -> None:
     since = attack(server, world)
     trail(server, since)
     later = datetime.now(UTC) + timedelta(milliseconds=1)
     key = (SuspectKind.AWS_ACCESS_KEY, world.stolen.access_key_id)
     # The trail began to record after the window did: what was read before is not known.
-    early = reads_of(account, since, key)
+    early = reads_of(lab_aws_block, since, key)
     assert {name for _, name in early.objects} == set(FOUND)
     assert (early.bounds.lower, early.bounds.upper) == (3, len(world.attachments))
     stolen(server, world, "s3").get_object(Bucket=ATTACHMENTS, Key=FOUND[0])
-    inside = reads_of(account, later, key)
+    inside = reads_of(lab_aws_block, later, key)
     assert (inside.bounds.lower, inside.bounds.upper) == (0, 0)  # its file has not been delivered yet
     assert "may not be complete" in line(inside, "CloudTrail data events").statement
 
 
 def test_an_access_log_names_the_principal_and_leaves_the_upper_bound(
-    server: Aws, world: AwsWorld, account: AwsAccount
+    server: Aws, world: AwsWorld, lab_aws_block: AwsAccount
 ) -> None:
     since = attack(server, world)
     s3 = server.client("s3")
@@ -159,14 +147,14 @@ def test_an_access_log_names_the_principal_and_leaves_the_upper_bound(
         )
     ]
     s3.put_object(Bucket=LOGS, Key="access/2026-one", Body="\n".join([*rows, "damaged"]).encode())
-    reads = reads_of(account, since, (SuspectKind.AWS_USER, STOLEN_FROM))
+    reads = reads_of(lab_aws_block, since, (SuspectKind.AWS_USER, STOLEN_FROM))
     assert set(reads.objects) == {(ATTACHMENTS, FOUND[0])}
     assert (reads.bounds.lower, reads.bounds.upper) == (1, len(world.attachments))
     assert "best-effort" in line(reads, f"s3:{ATTACHMENTS}").statement
 
 
 def test_secrets_read_with_the_key_are_named_to_be_replaced(
-    server: Aws, world: AwsWorld, account: AwsAccount
+    server: Aws, world: AwsWorld, lab_aws_block: AwsAccount
 ) -> None:
     since = datetime.now(UTC) - timedelta(seconds=1)
     allow = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
@@ -176,13 +164,15 @@ def test_secrets_read_with_the_key_are_named_to_be_replaced(
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
     )
     stolen(server, world, "secretsmanager").get_secret_value(SecretId=SUPPORT_SECRET)
-    reads = reads_of(account, since, (SuspectKind.AWS_ACCESS_KEY, world.stolen.access_key_id))
+    reads = reads_of(lab_aws_block, since, (SuspectKind.AWS_ACCESS_KEY, world.stolen.access_key_id))
     assert list(reads.secrets) == [SUPPORT_SECRET]
     assert SUPPORT_SECRET in line(reads, "secrets read in AWS").statement
 
 
-def test_an_account_that_does_not_answer_is_told_and_is_no_error(account: AwsAccount, server: Aws) -> None:
-    lost = AwsAccount(**{**account.model_dump(), "endpoint_url": "http://127.0.0.1:9", "timeout_s": 1})
+def test_an_account_that_does_not_answer_is_told_and_is_no_error(
+    lab_aws_block: AwsAccount, server: Aws
+) -> None:
+    lost = AwsAccount(**{**lab_aws_block.model_dump(), "endpoint_url": "http://127.0.0.1:9", "timeout_s": 1})
     reads = reads_of(lost, datetime.now(UTC), (SuspectKind.AWS_ACCESS_KEY, "AKIAAAAAAAAAAAAAAAAA"))
     assert not any(one.present for one in reads.coverage)
     assert {"AWS identities", "CloudTrail event history", "CloudTrail data events"} <= {
@@ -190,8 +180,8 @@ def test_an_account_that_does_not_answer_is_told_and_is_no_error(account: AwsAcc
     }
 
 
-def test_nothing_is_asked_where_no_aws_identity_is_suspected(account: AwsAccount) -> None:
-    reads = reads_of(account, datetime.now(UTC), (SuspectKind.CONNECTED_APP, "Support Chat"))
+def test_nothing_is_asked_where_no_aws_identity_is_suspected(lab_aws_block: AwsAccount) -> None:
+    reads = reads_of(lab_aws_block, datetime.now(UTC), (SuspectKind.CONNECTED_APP, "Support Chat"))
     assert [one.source for one in reads.coverage] == ["CloudTrail"]
 
 

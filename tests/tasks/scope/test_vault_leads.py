@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from blocks.vault import VaultServer
-from deployments.lab.vault import AUDIT_DEVICE, Vault
+from deployments.lab.vault import Vault
 from deployments.lab.vault_world import STOLEN_FROM, VaultWorld, put
 from tasks.incident import Incident, Suspect, SuspectKind, Window
 from tasks.scope.vault_leads import vault_leads
 
 KEY_ID, KEY = "AKIAQWERTYUIOPASDFGH", "abcdefghij0123456789ABCDEFGHIJ/+abcdefgh"
 SECRET = "integrations/erp-sync"
-
-
-@pytest.fixture
-def server(lab_vault: Vault, lab_vault_world: VaultWorld, tmp_path: Path) -> VaultServer:
-    secret_id = tmp_path / "secret-id"
-    secret_id.write_text(lab_vault_world.responder_secret_id)
-    return VaultServer(
-        addr=lab_vault.addr,
-        role_id=lab_vault_world.responder_role_id,
-        secret_id=[f"file:{secret_id}"],
-        audit_log=[str(lab_vault.audit_log)],
-        audit_device=AUDIT_DEVICE,
-    )
 
 
 Declare = Callable[..., Incident]
@@ -52,25 +38,25 @@ def read(vault: Vault, token: str, path: str) -> None:
 
 
 def test_credentials_in_secrets_that_were_read_are_found_and_their_replacements_are_not(
-    lab_vault: Vault, lab_vault_world: VaultWorld, server: VaultServer, declared: Declare
+    lab_vault: Vault, lab_vault_world: VaultWorld, lab_vault_block: VaultServer, declared: Declare
 ) -> None:
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY})
     put(lab_vault, "integrations/unread", {"aws_access_key_id": KEY_ID[:-1] + "X"})
     read(lab_vault, lab_vault_world.stolen.token, SECRET)
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID[:-1] + "Z", "aws_secret_access_key": KEY})
 
-    trail = vault_leads(declared(), server)
+    trail = vault_leads(declared(), lab_vault_block)
 
     (found,) = trail.credentials
     assert (found.kind, found.identifier) == (SuspectKind.AWS_ACCESS_KEY, KEY_ID)
     assert found.secret == KEY and found.where == f"Vault secret kv/{SECRET}"
     assert [one.path for one in trail.read] == [f"kv/data/{SECRET}"]
     assert KEY not in repr(trail)
-    assert vault_leads(declared(found.suspect), server).credentials == ()  # known by then
+    assert vault_leads(declared(found.suspect), lab_vault_block).credentials == ()  # known by then
 
 
 def test_an_orphan_that_the_stolen_token_made_is_a_suspect_and_so_is_what_it_read(
-    lab_vault: Vault, lab_vault_world: VaultWorld, server: VaultServer, declared: Declare
+    lab_vault: Vault, lab_vault_world: VaultWorld, lab_vault_block: VaultServer, declared: Declare
 ) -> None:
     root, stolen = lab_vault.client(), lab_vault_world.stolen
     rules = root.sys.read_acl_policy(STOLEN_FROM)["data"]["policy"]
@@ -80,7 +66,7 @@ def test_an_orphan_that_the_stolen_token_made_is_a_suspect_and_so_is_what_it_rea
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY})
     read(lab_vault, orphan["client_token"], SECRET)
 
-    trail = vault_leads(declared(), server)
+    trail = vault_leads(declared(), lab_vault_block)
 
     (made,) = trail.made
     assert (made.kind, made.identifier) == (SuspectKind.VAULT_ACCESSOR, orphan["accessor"])
@@ -89,10 +75,10 @@ def test_an_orphan_that_the_stolen_token_made_is_a_suspect_and_so_is_what_it_rea
 
 
 def test_reads_before_the_window_and_a_log_nobody_can_read_are_said(
-    lab_vault: Vault, lab_vault_world: VaultWorld, server: VaultServer, declared: Declare
+    lab_vault: Vault, lab_vault_world: VaultWorld, lab_vault_block: VaultServer, declared: Declare
 ) -> None:
     put(lab_vault, SECRET, {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY})
     read(lab_vault, lab_vault_world.stolen.token, SECRET)
-    assert vault_leads(declared(since=datetime.now(UTC)), server).read == ()
-    blind = vault_leads(declared(), server.model_copy(update={"audit_log": []}))
+    assert vault_leads(declared(since=datetime.now(UTC)), lab_vault_block).read == ()
+    blind = vault_leads(declared(), lab_vault_block.model_copy(update={"audit_log": []}))
     assert not blind.told and blind.read == ()

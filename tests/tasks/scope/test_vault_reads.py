@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from blocks.vault import VaultServer
-from deployments.lab.vault import AUDIT_DEVICE, Vault
+from deployments.lab.vault import Vault
 from deployments.lab.vault_world import INNOCENT, STOLEN_FROM, VaultWorld, put
 from tasks.incident import Coverage, Incident, Suspect, SuspectKind, Window
 from tasks.scope.vault_reads import vault_reads
@@ -18,19 +17,11 @@ Make = Callable[..., VaultServer]
 
 
 @pytest.fixture
-def server(lab_vault: Vault, lab_vault_world: VaultWorld, tmp_path: Path) -> Make:
+def server(lab_vault_block: VaultServer) -> Make:
     """The responder's block; `audit_log` as given."""
-    secret = tmp_path / "secret-id"
-    secret.write_text(lab_vault_world.responder_secret_id)
 
     def make(*audit_log: str) -> VaultServer:
-        return VaultServer(
-            addr=lab_vault.addr,
-            role_id=lab_vault_world.responder_role_id,
-            secret_id=[f"file:{secret}"],
-            audit_log=list(audit_log),
-            audit_device=AUDIT_DEVICE,
-        )
+        return lab_vault_block.model_copy(update={"audit_log": list(audit_log)})
 
     return make
 
